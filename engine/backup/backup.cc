@@ -1,0 +1,308 @@
+#include "engine/backup/backup.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "base/format.h"
+#include "engine/backup/commit.h"
+#include "engine/backup/configuration.h"
+#include "engine/backup/copy.h"
+#include "engine/backup/preflight.h"
+#include "engine/backup/wal_store.h"
+#include "engine/flow/workers.h"
+#include "engine/postgres/wal_copier.h"
+
+namespace haul::backup {
+
+namespace {
+
+using Phase = BackupProgress::Phase;
+using repository::EntryKind;
+using repository::TreeEntry;
+using repository::TreeRoot;
+
+// Entries of everything but the files that the workers copy.
+std::vector<TreeEntry> directory_entries(const SourcePlan& plan) {
+  std::vector<TreeEntry> entries;
+  for (const PlannedDirectory& directory : plan.directories) {
+    if (directory.path.empty()) continue;  // the data directory itself is in the facts
+    TreeEntry entry;
+    entry.kind = EntryKind::directory;
+    entry.path = directory.path;
+    entry.mode = directory.info.mode;
+    entry.user = directory.info.user;
+    entry.group = directory.info.group;
+    entries.push_back(std::move(entry));
+  }
+  for (const PlannedLink& link : plan.links) {
+    TreeEntry entry;
+    entry.kind = EntryKind::link;
+    entry.path = link.path;
+    entry.mode = 0777;
+    entry.link_target = link.target;
+    entries.push_back(std::move(entry));
+  }
+  return entries;
+}
+
+// One backup on its way; the members come into being in the order of the steps.
+class Backup {
+ public:
+  Backup(const BackupOptions& options, BackupEnvironment& environment,
+         const repository::Cluster& cluster)
+      : options_(options), environment_(environment), cluster_(cluster) {}
+
+  Result<BackupReport> run() {
+    preflight_ = HAUL_TRY(run_preflight(options_, environment_, cluster_));
+    // Nobody waits for a server that does not answer once the user has asked to stop.
+    const std::stop_callback cancel(environment_.stop, [this] {
+      if (preflight_.session) preflight_.session->cancel();
+    });
+    if (options_.run == BackupOptions::Run::dry) return dry_run();
+    repository_ = HAUL_TRY(RepositorySession::open(cluster_, environment_));
+    auto report = online() ? run_online() : run_offline();
+    if (!report) repository_->abandon();
+    return report;
+  }
+
+ private:
+  bool online() const { return options_.mode == BackupOptions::Mode::online; }
+  void enter(Phase phase) { environment_.progress->phase = phase; }
+  const postgres::ControlFile& control() const { return preflight_.control; }
+
+  Result<BackupReport> dry_run() {
+    const SourcePlan plan = HAUL_TRY(plan_source(*preflight_.source, control(), environment_.stop));
+    BackupReport report;
+    report.facts = preflight_.facts;
+    report.planned_files = plan.files.size() + 1;  // and the control file
+    report.planned_bytes = plan.bytes;
+    report.warnings = plan.warnings;
+    return report;
+  }
+
+  TreeEntry prototype() const {
+    TreeEntry entry;
+    entry.mode = preflight_.directory_info.mode & 0640U;
+    entry.user = preflight_.directory_info.user;
+    entry.group = preflight_.directory_info.group;
+    entry.page_size_bytes = control().block_size_bytes;
+    return entry;
+  }
+
+  Result<BackupReport> run_online() {
+    postgres::BackupSession& session = *preflight_.session;
+    WalStore wal(HAUL_TRY(repository_->make_file_store(options_.codec)), prototype());
+    postgres::WalCopierOptions copier_options;
+    copier_options.connection = preflight_.connection;
+    // Before the start: a busy server recycles the start segment within seconds.
+    auto copier = HAUL_TRY(
+        postgres::WalCopier::open(copier_options, preflight_.source->wal_directory(), wal));
+    const std::stop_callback cancel(environment_.stop, [&copier] { copier->cancel(); });
+
+    enter(Phase::starting);
+    const postgres::StartResult start =
+        HAUL_TRY(session.start(options_.label, options_.checkpoint));
+    HAUL_TRY(copier->start(start.start, start.timeline));
+
+    enter(Phase::copying);
+    PageCheckContext pages = page_check_context();
+    pages.start = start.start;
+    pages.current_insert_lsn = [&session] { return session.current_wal_insert_lsn(); };
+    HAUL_TRY(copy(pages, [&session, &copier]() -> Status {
+      HAUL_TRY(session.health());
+      return copier->health();
+    }));
+    HAUL_TRY(copy_configuration());
+    // Last of all data: a standby's backup relies on it, and it costs a primary's nothing.
+    HAUL_TRY(copy_control_file());
+
+    enter(Phase::stopping);
+    copier->prepare_stop();
+    const postgres::StopResult stop = HAUL_TRY(session.stop());
+    HAUL_TRY(copier->finish(stop.stop, stop.timeline));
+    take_entries(wal.entries());
+    snapshot_.statistics.hole_bytes += wal.hole_bytes();
+
+    postgres::BackupFacts& facts = preflight_.facts;
+    facts.start = start.start;
+    facts.stop = stop.stop;
+    facts.start_timeline = start.timeline;
+    facts.stop_timeline = stop.timeline;
+    facts.start_time = start.start_time;
+    facts.stop_time = stop.stop_time;
+    facts.wal_included = true;
+    facts.label = options_.label;
+    facts.backup_label = stop.backup_label;
+    facts.tablespace_map = stop.tablespace_map;
+    return commit();
+  }
+
+  Result<BackupReport> run_offline() {
+    enter(Phase::copying);
+    HAUL_TRY(copy(page_check_context(), [] { return ok(); }));
+    HAUL_TRY(copy_offline_wal());
+    HAUL_TRY(copy_control_file());
+    HAUL_TRY(check_still_shut_down(preflight_, *environment_.clock));
+
+    postgres::BackupFacts& facts = preflight_.facts;
+    facts.start = control().checkpoint_redo;
+    facts.stop = control().checkpoint;
+    facts.start_timeline = facts.stop_timeline = control().timeline;
+    facts.wal_included = true;
+    facts.label = options_.label;
+    return commit();
+  }
+
+  PageCheckContext page_check_context() const {
+    PageCheckContext pages;
+    pages.page_size_bytes = control().block_size_bytes;
+    pages.checksums = control().data_checksums();
+    return pages;
+  }
+
+  Status copy(const PageCheckContext& pages, std::function<Status()> health) {
+    const SourcePlan plan = HAUL_TRY(plan_source(*preflight_.source, control(), environment_.stop));
+    environment_.progress->bytes_total += plan.bytes;
+    report_.warnings.insert(report_.warnings.end(), plan.warnings.begin(), plan.warnings.end());
+    CopyContext context;
+    context.source = preflight_.source.get();
+    context.writer = &repository_->writer();
+    context.metadata = &repository_->metadata();
+    context.pages = pages;
+    context.codec = options_.codec;
+    context.workers = flow::resolve_workers(options_.workers);
+    context.clock = environment_.clock;
+    context.stop = environment_.stop;
+    context.progress = environment_.progress;
+    context.health = std::move(health);
+    CopyResult result = HAUL_TRY(copy_files(context, plan));
+    HAUL_TRY(check_vanished_directories(*preflight_.source, plan.vanished_with_directory,
+                                        *environment_.clock));
+    HAUL_TRY(check_vanished_directories(*preflight_.source, result.vanished_with_directory,
+                                        *environment_.clock));
+    HAUL_TRY(check_same_directory(preflight_, environment_));
+
+    entries_ = directory_entries(plan);
+    take_entries(result.entries);
+    snapshot_.statistics.hole_bytes += result.hole_bytes;
+    report_.files_vanished = result.files_vanished;
+    report_.pages_reread = result.pages.reread_pages;
+    report_.io_backend = result.io_backend;
+    note_bad_pages(std::move(result.pages.bad_pages));
+    return ok();
+  }
+
+  void note_bad_pages(std::vector<postgres::BadPage> pages) {
+    std::ranges::sort(pages, [](const auto& a, const auto& b) {
+      const auto order = repository::compare_paths(a.path, b.path);
+      return order != 0 ? order < 0 : a.block < b.block;
+    });
+    preflight_.facts.bad_page_count = pages.size();
+    pages.resize(std::min(pages.size(), postgres::BackupFacts::kBadPagesMax));
+    preflight_.facts.bad_pages = std::move(pages);
+  }
+
+  void take_entries(std::vector<TreeEntry>& entries) {
+    entries_.insert(entries_.end(), std::make_move_iterator(entries.begin()),
+                    std::make_move_iterator(entries.end()));
+  }
+
+  Status copy_configuration() {
+    Configuration configuration =
+        read_configuration(preflight_.session->facts(), preflight_.data_directory,
+                           *preflight_.source, environment_.open_directory);
+    std::ranges::move(configuration.warnings, std::back_inserter(report_.warnings));
+    FileStore store = HAUL_TRY(repository_->make_file_store(options_.codec));
+    for (ConfigurationFile& file : configuration.files) {
+      TreeEntry entry = prototype();
+      entry.root = TreeRoot::configuration;
+      entry.path = file.fact.path.substr(1);
+      entry.mode = file.info.mode;
+      entry.user = file.info.user;
+      entry.group = file.info.group;
+      entries_.push_back(HAUL_TRY(store.store(std::move(entry), file.bytes)));
+      preflight_.facts.configuration.push_back(std::move(file.fact));
+    }
+    return ok();
+  }
+
+  Status copy_control_file() {
+    const postgres::ControlFileImage image = HAUL_TRY(
+        postgres::read_control_file(preflight_.source->data_directory(), *environment_.clock));
+    HAUL_TRY(check_control_file_unchanged(control(), image.parsed));
+    FileStore store = HAUL_TRY(repository_->make_file_store(options_.codec));
+    TreeEntry entry = prototype();
+    entry.path = postgres::kControlFilePath;
+    entry.mode = HAUL_TRY(preflight_.source->info(entry.path)).mode;
+    entries_.push_back(HAUL_TRY(store.store(std::move(entry), image.bytes)));
+    return ok();
+  }
+
+  // A cluster that was shut down cleanly needs the segments from its last checkpoint's redo to that
+  // checkpoint.
+  Status copy_offline_wal() {
+    const std::uint32_t segment_size = control().wal_segment_size_bytes;
+    const postgres::WalGeometry geometry{control().server_major, control().system_identifier,
+                                         segment_size, control().wal_block_size_bytes};
+    io::Directory& directory = preflight_.source->wal_directory();
+    WalStore wal(HAUL_TRY(repository_->make_file_store(options_.codec)), prototype());
+    postgres::WalSegment segment =
+        postgres::segment_of(control().checkpoint_redo, control().timeline, segment_size);
+    const postgres::WalSegment last =
+        postgres::segment_of(control().checkpoint, control().timeline, segment_size);
+    for (; segment.number <= last.number; ++segment.number) {
+      const std::string name = postgres::to_name(segment, segment_size);
+      const auto file = HAUL_TRY(directory.open_file(name, io::Caching::buffered));
+      std::vector<std::byte> bytes(segment_size);
+      bytes.resize(HAUL_TRY(file->read_at(0, bytes)));
+      const std::uint64_t needed =
+          segment.number < last.number ? segment_size : control().checkpoint.value % segment_size;
+      HAUL_TRY(postgres::check_segment(bytes, geometry, segment, needed));
+      HAUL_TRY(wal.begin_segment(name, bytes.size()));
+      HAUL_TRY(wal.append(bytes));
+      HAUL_TRY(wal.finish_segment());
+    }
+    for (const io::DirectoryEntry& entry : HAUL_TRY(directory.list(""))) {
+      const auto timeline = postgres::parse_timeline_history_name(entry.name);
+      if (!timeline || *timeline > control().timeline) continue;
+      const auto file = HAUL_TRY(directory.open_file(entry.name, io::Caching::buffered));
+      std::vector<std::byte> bytes(HAUL_TRY(file->info()).size_bytes);
+      bytes.resize(HAUL_TRY(file->read_at(0, bytes)));
+      HAUL_TRY(wal.take_history(entry.name, bytes));
+    }
+    take_entries(wal.entries());
+    return ok();
+  }
+
+  Result<BackupReport> commit() {
+    enter(Phase::committing);
+    for (const TreeEntry& entry : entries_) snapshot_.statistics.source_bytes += entry.size_bytes;
+    snapshot_.facts = postgres::to_json(preflight_.facts);
+    HAUL_TRY(repository_->commit(std::move(entries_), snapshot_, environment_));
+    report_.snapshot = std::move(snapshot_);
+    report_.facts = std::move(preflight_.facts);
+    report_.findings = repository_->findings().lines();
+    return std::move(report_);
+  }
+
+  const BackupOptions& options_;
+  BackupEnvironment& environment_;
+  const repository::Cluster cluster_;
+  Preflight preflight_;
+  std::unique_ptr<RepositorySession> repository_;
+  std::vector<TreeEntry> entries_;
+  repository::Snapshot snapshot_;
+  BackupReport report_;
+};
+
+}  // namespace
+
+Result<BackupReport> run_backup(const BackupOptions& options, BackupEnvironment& environment) {
+  BackupProgress unwatched;
+  BackupEnvironment own = environment;
+  if (own.progress == nullptr) own.progress = &unwatched;
+  const repository::Cluster cluster = HAUL_TRY(own.repository->cluster(options.cluster));
+  return Backup(options, own, cluster).run();
+}
+
+}  // namespace haul::backup

@@ -1,0 +1,84 @@
+// A backup from start to commit: plan -> read -> digest -> store -> commit.
+//
+// Online: one server session stays open from start to stop and a slot keeps the WAL, which is
+// copied while the backup runs. Offline: a cluster that was cleanly shut down. Either ends with a
+// committed, durable snapshot or with an error and nothing committed.
+//
+// Units:    sizes are bytes.
+// Memory:   workers times in-flight regions of 256 KiB, plus about 300 bytes per file.
+// Threads:  run_backup() blocks its caller and owns its workers; BackupProgress is read from any
+// thread. Errors:   server_state, permission, io, no_space, no_repository, corrupt (the source's
+// control file), interrupted.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "compress/codec.h"
+#include "engine/postgres/backup_facts.h"
+#include "engine/postgres/backup_session.h"
+#include "engine/repository/repository.h"
+#include "engine/repository/snapshot.h"
+#include "io/directory.h"
+
+namespace haul::backup {
+
+struct BackupOptions {
+  std::string cluster = "main";
+  // Absolute path; empty: the server's data_directory.
+  std::string data_directory;
+  postgres::ConnectionOptions connection;
+  enum class Mode { online, offline } mode = Mode::online;
+  postgres::CheckpointMode checkpoint = postgres::CheckpointMode::spread;
+  std::string label = "pghaul backup";
+  compress::CodecChoice codec;
+  std::size_t workers = 0;  // 0: one per processor
+  enum class Run { real, dry } run = Run::real;
+};
+
+struct BackupProgress {
+  enum class Phase { connecting, starting, copying, stopping, committing };
+  std::atomic<Phase> phase = Phase::connecting;
+  std::atomic<std::uint64_t> bytes_total = 0;  // grows while planning runs
+  std::atomic<std::uint64_t> bytes_done = 0;
+  std::atomic<std::uint64_t> stored_bytes = 0;
+};
+
+// What a backup reaches for; tests bring their own.
+struct BackupEnvironment {
+  const repository::Repository* repository = nullptr;
+  Clock* clock = nullptr;
+  Random* random = nullptr;
+  Log* log = nullptr;
+  std::stop_token stop;
+  // Opens a directory by absolute path: the data directory, tablespaces, pg_wal, places of
+  // configuration files.
+  std::function<Result<std::unique_ptr<io::Directory>>(const std::string&)> open_directory;
+  BackupProgress* progress = nullptr;
+  std::string program;  // "pghaul 0.1.0"
+};
+
+struct BackupReport {
+  repository::Snapshot snapshot;
+  postgres::BackupFacts facts;
+  std::string io_backend;
+  std::uint64_t files_vanished = 0;
+  std::uint64_t pages_reread = 0;  // changed while they were read, accepted after another look
+  std::vector<std::string> warnings;
+  // Damage of the repository that was met and worked around.
+  std::vector<std::string> findings;
+  // Of a dry run: what would have been read.
+  std::uint64_t planned_files = 0;
+  std::uint64_t planned_bytes = 0;
+};
+
+Result<BackupReport> run_backup(const BackupOptions& options, BackupEnvironment& environment);
+
+}  // namespace haul::backup

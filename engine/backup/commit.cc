@@ -1,0 +1,69 @@
+#include "engine/backup/commit.h"
+
+#include <algorithm>
+
+#include "engine/repository/tree_store.h"
+
+namespace haul::backup {
+
+Result<std::unique_ptr<RepositorySession>> RepositorySession::open(
+    const repository::Cluster& cluster, BackupEnvironment& environment) {
+  std::unique_ptr<RepositorySession> session(new RepositorySession(cluster));
+  session->started_ = environment.clock->now_utc();
+  session->lease_ = HAUL_TRY(repository::Lease::create_for_backup(
+      cluster, 'F', repository::this_process("backup"), *environment.clock));
+  session->index_ = HAUL_TRY(repository::Index::open(cluster, session->findings_));
+  // What a killed backup stored without an index run is found through the packs' footers and used
+  // again.
+  HAUL_TRY(session->index_->load_packs_without_run());
+  session->writer_ = std::make_unique<repository::ChunkWriter>(
+      cluster, *session->index_, session->lease_->id(), *environment.random);
+  session->data_ = std::make_unique<repository::PackStream>(*session->writer_);
+  session->metadata_ = std::make_unique<repository::PackStream>(*session->writer_);
+  return session;
+}
+
+Result<FileStore> RepositorySession::make_file_store(compress::CodecChoice codec) {
+  return FileStore(*writer_, HAUL_TRY(repository::ChunkEncoder::open(*writer_, codec)),
+                   {data_.get(), metadata_.get()});
+}
+
+Status RepositorySession::commit(std::vector<repository::TreeEntry> entries,
+                                 repository::Snapshot& snapshot, BackupEnvironment& environment) {
+  std::ranges::sort(entries, repository::entry_less);
+  // Metadata compresses well and is little; it need not follow the choice for data.
+  auto encoder = HAUL_TRY(repository::ChunkEncoder::open(*writer_, {compress::Codec::zstd, 3}));
+  repository::TreeWriter tree(encoder, *metadata_);
+  for (const repository::TreeEntry& entry : entries) {
+    HAUL_TRY(tree.add(entry));
+    if (entry.kind == repository::EntryKind::file) ++snapshot.statistics.files;
+  }
+  snapshot.tree = HAUL_TRY(tree.finish());
+  HAUL_TRY(data_->close());
+  HAUL_TRY(metadata_->close());
+  HAUL_TRY(writer_->finish());
+
+  const repository::ChunkWriterStatistics statistics = writer_->statistics();
+  snapshot.id = lease_->id();
+  snapshot.cluster = cluster_.name;
+  snapshot.program = environment.program;
+  snapshot.started = started_;
+  snapshot.finished = environment.clock->now_utc();
+  snapshot.statistics.stored_bytes = statistics.stored_bytes;
+  snapshot.statistics.chunks_stored = statistics.chunks_stored;
+  snapshot.statistics.chunks_found = statistics.chunks_found;
+  snapshot.packs = writer_->pack_table();
+  HAUL_TRY(lease_->health());
+  if (environment.stop.stop_requested()) return Error(ErrorCode::interrupted, "interrupted");
+  HAUL_TRY(repository::commit_snapshot(snapshot, cluster_));
+  // The backup is committed; a lease that stays is no more than something for gc to judge.
+  const Status released = lease_->release();
+  if (!released) environment.log->warning(released.error().message());
+  return ok();
+}
+
+void RepositorySession::abandon() {
+  if (lease_) static_cast<void>(lease_->release());
+}
+
+}  // namespace haul::backup

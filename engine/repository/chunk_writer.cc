@@ -1,0 +1,177 @@
+#include "engine/repository/chunk_writer.h"
+
+#include <algorithm>
+
+#include "base/format.h"
+
+namespace haul::repository {
+
+ChunkWriter::ChunkWriter(const Cluster& cluster, Index& index, std::string lease, Random& random)
+    : cluster_(cluster), index_(&index), lease_(std::move(lease)), random_(&random) {}
+
+Result<std::optional<PackRef>> ChunkWriter::find(const ChunkId& id) {
+  {
+    const std::scoped_lock lock(mutex_);
+    if (const auto fresh = fresh_.find(id); fresh != fresh_.end()) {
+      ++statistics_.chunks_found;
+      return *fresh->second.pack;
+    }
+  }
+  const auto location = HAUL_TRY(index_->find_dedup_target(id));
+  if (!location) return std::nullopt;
+  const std::scoped_lock lock(mutex_);
+  ++statistics_.chunks_found;
+  if (location->pack.lease != lease_) adopted_leases_.insert(location->pack.lease);
+  return location->pack;
+}
+
+void ChunkWriter::note_reference(const PackRef& pack, std::uint64_t pages) {
+  const std::scoped_lock lock(mutex_);
+  PackUse& use = pack_table_[pack];
+  ++use.chunk_references;
+  use.live_pages += pages;
+}
+
+void ChunkWriter::chunk_appended(const EncodedChunk& chunk, const std::shared_ptr<const PackRef>& pack) {
+  const std::scoped_lock lock(mutex_);
+  fresh_.emplace(chunk.id, Fresh{pack});
+  ++statistics_.chunks_stored;
+  statistics_.raw_bytes_stored += chunk.raw_bytes;
+}
+
+Status ChunkWriter::pack_finished(FinishedPack pack) {
+  const std::scoped_lock lock(mutex_);
+  own_pack_sizes_[pack.ref.name] = pack.size_bytes;
+  statistics_.stored_bytes += pack.size_bytes;
+  ++statistics_.packs;
+  unindexed_.push_back(std::move(pack));
+  if (unindexed_.size() < kPacksPerRun) return ok();
+  return write_run();
+}
+
+// The caller holds mutex_. A run may name only packs that survive a crash, so their directory comes first.
+Status ChunkWriter::write_run() {
+  HAUL_TRY(cluster_.store->make_durable(cluster_.layout.packs_of(lease_)));
+  IndexRunContent content;
+  for (const FinishedPack& pack : unindexed_) {
+    const auto number = static_cast<std::uint32_t>(content.packs.size());
+    content.packs.push_back({pack.ref, pack.size_bytes, static_cast<std::uint32_t>(pack.chunks.size())});
+    std::uint32_t ordinal = 0;
+    for (const ChunkId& id : pack.chunks) content.entries.push_back({id, number, ordinal++});
+  }
+  const RunRef ref{lease_, ++runs_written_};
+  const std::string key = cluster_.layout.run(ref);
+  const std::vector<std::byte> object = encode_index_run(std::move(content), cluster_.repository, key);
+  HAUL_TRY(cluster_.store->put_if_absent(key, object));
+  HAUL_TRY(cluster_.store->make_durable(cluster_.layout.index()));
+  HAUL_TRY(index_->add_run(ref));
+  for (const FinishedPack& pack : unindexed_) {
+    for (const ChunkId& id : pack.chunks) fresh_.erase(id);
+  }
+  unindexed_.clear();
+  statistics_.stored_bytes += object.size();
+  ++statistics_.index_runs;
+  return ok();
+}
+
+Status ChunkWriter::finish() {
+  const std::scoped_lock lock(mutex_);
+  if (!unindexed_.empty()) HAUL_TRY(write_run());
+  // What others wrote is relied upon only once it is certain to survive: they may have died before their own sync.
+  for (const std::string& lease : adopted_leases_) {
+    HAUL_TRY(cluster_.store->make_durable(cluster_.layout.packs_of(lease)));
+  }
+  for (auto& [ref, use] : pack_table_) {
+    if (const auto own = own_pack_sizes_.find(ref.name); own != own_pack_sizes_.end()) {
+      use.size_bytes = own->second;
+      continue;
+    }
+    const auto listed = index_->listed_size(ref);
+    HAUL_ASSERT(listed.has_value());  // find() hands out listed packs only
+    use.size_bytes = *listed;
+  }
+  return ok();
+}
+
+ChunkWriterStatistics ChunkWriter::statistics() const {
+  const std::scoped_lock lock(mutex_);
+  return statistics_;
+}
+
+Result<PackRef> PackStream::append(const EncodedChunk& chunk) {
+  const std::scoped_lock lock(mutex_);
+  if (!pack_) {
+    pack_ = HAUL_TRY(PackWriter::open(writer_->cluster_, writer_->lease_, *writer_->random_));
+    ref_ = std::make_shared<const PackRef>(pack_->ref());
+  }
+  HAUL_TRY(pack_->append(chunk));
+  const PackRef ref = *ref_;
+  writer_->chunk_appended(chunk, ref_);
+  if (pack_->size_bytes() >= writer_->cluster_.parameters.pack_size_bytes) HAUL_TRY(close_locked());
+  return ref;
+}
+
+Status PackStream::close() {
+  const std::scoped_lock lock(mutex_);
+  return close_locked();
+}
+
+Status PackStream::close_locked() {
+  if (!pack_) return ok();
+  auto finished = pack_->finish();
+  pack_.reset();
+  ref_.reset();
+  if (!finished) return std::move(finished).take_error();
+  return writer_->pack_finished(std::move(finished).take());
+}
+
+Result<ChunkEncoder> ChunkEncoder::open(ChunkWriter& writer, compress::CodecChoice codec) {
+  return ChunkEncoder(writer, HAUL_TRY(compress::Compressor::open(codec)));
+}
+
+Status ChunkEncoder::store(const Source& source, PackStream& stream) {
+  const auto found = HAUL_TRY(writer_->find(source.id));
+  if (found) {
+    writer_->note_reference(*found, source.digests.size());
+    return ok();
+  }
+  compressed_.resize(std::max(compressed_.size(), compress::compressed_size_max(source.bytes.size())));
+  const compress::Compressed result = HAUL_TRY(compressor_.compress(source.bytes, compressed_));
+  if (result.codec != compress::Codec::none) {
+    // A codec or memory fault must not be stored as truth: what was encoded has to yield the source again.
+    decoded_.resize(source.bytes.size());
+    HAUL_TRY(decompressor_.decompress(result.codec, result.bytes, decoded_));
+    if (!std::ranges::equal(decoded_, source.bytes)) {
+      return Error(ErrorCode::io, "a compressed chunk does not decode to its source",
+                   "the memory or the processor of this machine may be faulty");
+    }
+  }
+  EncodedChunk chunk;
+  chunk.id = source.id;
+  chunk.kind = source.kind;
+  chunk.codec = result.codec;
+  chunk.page_size_bytes = source.page_size_bytes;
+  chunk.raw_bytes = static_cast<std::uint32_t>(source.bytes.size());
+  chunk.stored = result.bytes;
+  chunk.digests = source.digests;
+  const PackRef pack = HAUL_TRY(stream.append(chunk));
+  writer_->note_reference(pack, source.digests.size());
+  return ok();
+}
+
+Result<ChunkId> ChunkEncoder::store_metadata(ChunkKind kind, ByteSpan bytes, PackStream& stream) {
+  HAUL_ASSERT(is_metadata(kind) && !bytes.empty() && bytes.size() <= kMetadataChunkBytesMax);
+  const Identity& identity = *writer_->cluster().identity;
+  std::vector<Digest> digests(page_count(bytes.size(), kMetadataPageSize));
+  identity.page_digests(bytes, kMetadataPageSize, digests);
+  Source source;
+  source.kind = kind;
+  source.page_size_bytes = kMetadataPageSize;
+  source.bytes = bytes;
+  source.digests = digests;
+  source.id = identity.chunk_id(kind, kMetadataPageSize, bytes.size(), digests);
+  HAUL_TRY(store(source, stream));
+  return source.id;
+}
+
+}  // namespace haul::repository

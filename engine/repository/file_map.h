@@ -1,0 +1,64 @@
+// Writes and reads the content of one file: inlined chunk ids or a map.
+//
+// Units:    region numbers count from 0; a region is chunk_pages pages; the last one may be short.
+// Memory:   writer: 32 bytes per leaf of the file; reader: one node per level.
+// Threads:  one owner at a time.
+// Errors:   those of the chunk writer and reader; corrupt.
+// Format:   docs/format.md, "Maps".
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "engine/repository/chunk_reader.h"
+#include "engine/repository/chunk_writer.h"
+#include "engine/repository/map.h"
+#include "engine/repository/tree.h"
+
+namespace haul::repository {
+
+// The geometry of a file of a given size.
+struct FileShape {
+  std::uint64_t size_bytes = 0;
+  std::uint32_t page_size_bytes = 0;
+  std::uint32_t chunk_pages = 0;
+
+  std::uint64_t region_bytes() const { return std::uint64_t{page_size_bytes} * chunk_pages; }
+  std::uint64_t leaf_bytes() const { return std::uint64_t{page_size_bytes} * kLeafPages; }
+  std::uint64_t regions() const { return (size_bytes + region_bytes() - 1) / region_bytes(); }
+  std::uint64_t leaves() const { return map_leaves(size_bytes, page_size_bytes); }
+  bool inlined() const { return regions() <= kInlineChunksMax; }
+  // Bytes and pages of one leaf: whole but for the last.
+  std::uint64_t leaf_size(std::uint64_t leaf) const;
+  std::uint32_t leaf_pages(std::uint64_t leaf) const;
+};
+
+// Builds the nodes over leaves that were stored in any order. `leaf_ids` has one id per leaf, zero for all holes.
+// Fills content and ids of `entry`, whose size and page size are set.
+Status finish_map(std::vector<ChunkId> leaf_ids, TreeEntry& entry, ChunkEncoder& encoder, PackStream& metadata);
+
+// Stores one leaf whose regions have these chunk ids (zero: hole); returns its id, zero when all are holes.
+Result<ChunkId> store_leaf(std::span<const ChunkId> regions, const FileShape& shape, std::uint64_t leaf,
+                           ChunkEncoder& encoder, PackStream& metadata);
+
+// The leaves of a file one after another. Inlined content yields leaves as well.
+class FileMapReader {
+ public:
+  // `entry` is a file; reads the nodes. Both outlive the reader.
+  static Result<FileMapReader> open(ChunkReader& chunks, const TreeEntry& entry);
+
+  const FileShape& shape() const { return shape_; }
+  // A leaf that is all holes has one extent per region and no chunks.
+  Result<MapLeaf> read_leaf(std::uint64_t leaf);
+
+ private:
+  FileMapReader(ChunkReader& chunks, const TreeEntry& entry);
+  Status read_nodes(const ChunkId& id, std::uint32_t depth);
+
+  ChunkReader* chunks_;
+  const TreeEntry* entry_;
+  FileShape shape_;
+  std::vector<ChunkId> leaf_ids_;  // empty for inlined content
+};
+
+}  // namespace haul::repository

@@ -1,0 +1,31 @@
+// Damage that was met and worked around, or that makes something unreadable: collected for the report.
+//
+// Memory:   at most kFindingsMax lines are kept; the rest is counted.
+// Threads:  every function from any thread.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace haul::repository {
+
+class Findings {
+ public:
+  static constexpr std::size_t kFindingsMax = 10'000;
+
+  // The same line is kept once.
+  void add(std::string line);
+  std::vector<std::string> lines() const;
+  // All that were added, also beyond the limit.
+  std::uint64_t count() const;
+
+ private:
+  mutable std::mutex mutex_;  // guards lines_, count_
+  std::set<std::string> lines_;
+  std::uint64_t count_ = 0;
+};
+
+}  // namespace haul::repository

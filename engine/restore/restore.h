@@ -1,0 +1,92 @@
+// A restore: plan -> fetch -> place -> seal.
+//
+// The target is not startable before the last step: global/pg_control is written when everything
+// else is durable, and a marker file says so meanwhile. All names are created beneath the data
+// directory and the mapped tablespaces, following no symbolic link.
+//
+// Units:    sizes are bytes.
+// Memory:   workers times a leaf of 4 MiB and a bounded number of decoded chunks, plus about 200
+// bytes per file. Threads:  run_restore() blocks its caller and owns its workers; RestoreProgress
+// is read from any thread. Errors:   usage (a target that is not empty, a mapping that fits
+// nothing), server_state (a server runs there), not_found (no such backup),
+//           corrupt (something cannot be had; names every file that it touches), io, no_space,
+//           permission, interrupted.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "engine/postgres/backup_facts.h"
+#include "engine/postgres/backup_label.h"
+#include "engine/repository/repository.h"
+#include "engine/repository/snapshot.h"
+#include "io/directory.h"
+#include "io/posix_object_store.h"
+
+namespace haul::restore {
+
+// Written first and removed last; a directory that holds it is not a whole cluster.
+inline constexpr std::string_view kUnfinishedMarker = "pghaul.restore-unfinished";
+
+struct RestoreOptions {
+  std::string cluster = "main";
+  std::string backup = "latest";
+  std::string target;                                 // absolute; created 0700 if absent
+  std::vector<postgres::TablespaceMapping> mappings;  // -T OLD=NEW
+  // Restored files get this owner; nothing: the owner recorded in the snapshot when running as
+  // root, else the process's own.
+  std::optional<io::FileOwner> owner;
+  std::size_t workers = 0;  // 0: one per processor
+  enum class Run { real, dry } run = Run::real;
+};
+
+struct RestoreProgress {
+  enum class Phase { planning, copying, syncing };
+  std::atomic<Phase> phase = Phase::planning;
+  std::atomic<std::uint64_t> bytes_total = 0;
+  std::atomic<std::uint64_t> bytes_done = 0;
+};
+
+struct RestoreEnvironment {
+  const repository::Repository* repository = nullptr;
+  Clock* clock = nullptr;
+  Log* log = nullptr;
+  std::stop_token stop;
+  // Opens a directory by absolute path, or creates it and its missing parents with this mode.
+  std::function<Result<std::unique_ptr<io::Directory>>(const std::string&)> open_directory;
+  std::function<Result<std::unique_ptr<io::Directory>>(const std::string&, std::uint32_t mode)>
+      make_directory;
+  RestoreProgress* progress = nullptr;
+};
+
+struct RestoreReport {
+  std::string backup;
+  postgres::BackupFacts facts;
+  std::uint64_t files = 0;
+  std::uint64_t bytes = 0;
+  std::chrono::nanoseconds plan_time{};
+  std::chrono::nanoseconds copy_time{};
+  std::chrono::nanoseconds sync_time{};
+  std::vector<std::pair<std::string, std::string>>
+      tablespaces;  // recorded place, place restored to
+  std::vector<std::pair<std::string, std::string>>
+      configuration;  // where it was, where it was written
+  // Damage of the repository that was met and worked around.
+  std::vector<std::string> findings;
+  std::vector<std::string> warnings;
+};
+
+// "latest" is the committed backup with the newest stop position on the newest history; not_found
+// when there is none.
+Result<std::string> resolve_backup(const repository::Cluster& cluster, const std::string& name);
+
+Result<RestoreReport> run_restore(const RestoreOptions& options, RestoreEnvironment& environment);
+
+}  // namespace haul::restore

@@ -1,0 +1,66 @@
+// Is what was stored still there and whole?
+//
+// Structure: config, snapshots, the packs of their tables by existence and size, index runs,
+// leases, and every map and tree. Data: every byte of every object, each chunk decoded and its id
+// computed anew.
+//
+// Units:    sizes are bytes.
+// Memory:   workers times one pack's footer and chunk; one bit per pack and backup.
+// Threads:  run_verify() blocks its caller and owns its workers.
+// Errors:   io, no_repository, interrupted; damage is no error but the report.
+#pragma once
+
+#include <atomic>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "engine/repository/repository.h"
+
+namespace haul::verify {
+
+struct VerifyOptions {
+  std::string cluster = "main";
+  std::vector<std::string> backups;  // empty: all
+  enum class Depth { structure, data } depth = Depth::structure;
+  std::size_t workers = 0;  // 0: one per processor
+};
+
+struct VerifyProgress {
+  std::atomic<std::uint64_t> bytes_total = 0;
+  std::atomic<std::uint64_t> bytes_done = 0;
+};
+
+struct VerifyEnvironment {
+  const repository::Repository* repository = nullptr;
+  Clock* clock = nullptr;
+  Log* log = nullptr;
+  std::stop_token stop;
+  VerifyProgress* progress = nullptr;
+};
+
+// One backup that damage touches.
+struct AffectedBackup {
+  std::string backup;
+  std::vector<std::string> lost_files;  // cannot be restored whole; bounded, the count is not
+  std::uint64_t lost_file_count = 0;
+};
+
+struct VerifyReport {
+  std::uint64_t backups = 0;
+  std::uint64_t packs = 0;
+  std::uint64_t chunks = 0;  // decoded (data only)
+  std::uint64_t bytes_read = 0;
+  std::vector<std::string> damage;  // what is wrong, one line per finding
+  std::vector<AffectedBackup> affected;
+  // What a killed run left: harmless, listed for information.
+  std::uint64_t unreferenced_packs = 0;
+
+  bool sound() const { return damage.empty(); }
+};
+
+Result<VerifyReport> run_verify(const VerifyOptions& options, VerifyEnvironment& environment);
+
+}  // namespace haul::verify

@@ -1,0 +1,58 @@
+// File on a descriptor, and what PosixDirectory has to know about its temporary files.
+//
+// Threads:  see io/file.h.
+// Errors:   see io/file.h; a failed sync is remembered and repeated by every later one.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "io/directory.h"
+#include "io/file.h"
+#include "io/unique_fd.h"
+
+namespace haul::io::internal {
+
+// A file that has no final name yet.
+struct TemporaryName {
+  std::string directory;  // where create_temporary() was asked to put it, beneath the root
+  UniqueFd parent;        // that directory, once the file has a name there
+  std::string name;       // empty: nameless
+};
+
+class PosixFile final : public File {
+ public:
+  // `fd` may be in non-blocking mode, which ends here. `name` is for messages.
+  PosixFile(UniqueFd fd, std::string name, Caching caching);
+  PosixFile(const PosixFile&) = delete;
+  PosixFile& operator=(const PosixFile&) = delete;
+  // Removes a temporary file that was not published.
+  ~PosixFile() override;
+
+  Result<std::size_t> read_at(std::uint64_t offset, MutableByteSpan into) override;
+  Status write_at(std::uint64_t offset, ByteSpan from) override;
+  Status resize(std::uint64_t size_bytes) override;
+  Status preallocate(std::uint64_t size_bytes) override;
+  Status end_direct() override;
+  Status set_mode(std::uint32_t mode) override;
+  Status set_owner(std::uint32_t user, std::uint32_t group) override;
+  Result<FileInfo> info() override;
+  Status sync() override;
+  Status finish() override;
+  std::optional<int> descriptor() const override { return fd_.get(); }
+
+  // Present until the file is published.
+  std::optional<TemporaryName>& temporary() { return temporary_; }
+  void set_published(std::string name);
+
+ private:
+  std::size_t resume_point(std::size_t done_bytes) const;
+
+  UniqueFd fd_;
+  std::string name_;
+  bool direct_ = false;
+  bool sync_failed_ = false;
+  std::optional<TemporaryName> temporary_;
+};
+
+}  // namespace haul::io::internal
