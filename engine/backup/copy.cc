@@ -31,8 +31,8 @@ struct FileTask {
 struct LeafTask {
   std::shared_ptr<FileTask> file;
   std::uint64_t leaf = 0;
-  std::vector<ChunkId> regions;
-  std::size_t next_region = 0;
+  std::vector<ChunkId> regions;  // handed on when the leaf is finished
+  std::size_t regions_to_submit = 0;
   std::size_t regions_left = 0;
 
   std::uint64_t region_offset(std::size_t region) const {
@@ -62,7 +62,7 @@ class Dispatcher {
     const std::uint64_t bytes = current_->shape.leaf_size(leaf->leaf);
     leaf->regions.resize((bytes + current_->shape.region_bytes() - 1) /
                          current_->shape.region_bytes());
-    leaf->regions_left = leaf->regions.size();
+    leaf->regions_to_submit = leaf->regions_left = leaf->regions.size();
     return leaf;
   }
 
@@ -180,7 +180,7 @@ class Worker {
 
   Status fill_ring() {
     while (!free_.empty()) {
-      if (!leaf_ || leaf_->next_region == leaf_->regions.size()) {
+      if (!leaf_ || leaf_->regions_to_submit == 0) {
         leaf_ = HAUL_TRY(dispatcher_.next());
         if (!leaf_) return ok();
       }
@@ -188,7 +188,7 @@ class Worker {
       free_.pop_back();
       Slot& slot = slots_[number];
       slot.leaf = leaf_;
-      slot.region = leaf_->next_region++;
+      slot.region = leaf_->regions.size() - leaf_->regions_to_submit--;
       io::RingOperation read;
       read.file = leaf_->file->file.get();
       read.offset = leaf_->region_offset(slot.region);
