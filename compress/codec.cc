@@ -116,26 +116,19 @@ std::string to_string(CodecChoice choice) {
 
 const char* to_string(Codec codec) {
   switch (codec) {
-    case Codec::none:
-      return "none";
-    case Codec::lz4:
-      return "lz4";
-    case Codec::zstd:
-      return "zstd";
+    case Codec::none: return "none";
+    case Codec::lz4: return "lz4";
+    case Codec::zstd: return "zstd";
   }
   return "unknown";
 }
 
 Result<Codec> codec_from_byte(std::uint8_t value) {
   switch (value) {
-    case 0:
-      return Codec::none;
-    case 1:
-      return Codec::lz4;
-    case 2:
-      return Codec::zstd;
-    default:
-      return Error(ErrorCode::unsupported, format("unknown codec {}", value));
+    case 0: return Codec::none;
+    case 1: return Codec::lz4;
+    case 2: return Codec::zstd;
+    default: return Error(ErrorCode::unsupported, format("unknown codec {}", value));
   }
 }
 
@@ -147,7 +140,7 @@ std::size_t compressed_size_max(std::size_t raw_size_bytes) {
 
 struct Compressor::Context {
   struct Free {
-    void operator()(ZSTD_CCtx* zstd) const { ZSTD_freeCCtx(zstd); }
+    void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
   };
 
   CodecChoice choice;
@@ -219,7 +212,7 @@ Result<Compressed> Compressor::compress(ByteSpan raw, MutableByteSpan into) {
 
 struct Decompressor::Context {
   struct Free {
-    void operator()(ZSTD_DCtx* zstd) const { ZSTD_freeDCtx(zstd); }
+    void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
   };
 
   std::unique_ptr<ZSTD_DCtx, Free> zstd{ZSTD_createDCtx()};
@@ -238,12 +231,9 @@ Status Decompressor::decompress(Codec codec, ByteSpan stored, MutableByteSpan ra
     return corrupt(codec, stored, raw.size(), "size out of range");
   }
   switch (codec) {
-    case Codec::none:
-      return copy(stored, raw);
-    case Codec::lz4:
-      return decompress_lz4(stored, raw);
-    case Codec::zstd:
-      return decompress_zstd(*context_->zstd, stored, raw);
+    case Codec::none: return copy(stored, raw);
+    case Codec::lz4: return decompress_lz4(stored, raw);
+    case Codec::zstd: return decompress_zstd(*context_->zstd, stored, raw);
   }
   return unknown_codec(codec);
 }
