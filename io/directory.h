@@ -6,13 +6,12 @@
 // empty path names the root itself.
 //
 // Durability: a new name survives a crash only after sync_directory() of its parent; a file's bytes
-// only after
-//             File::sync(). The simulation (io/sim_directory.h) loses everything else.
+//             only after File::sync(). The simulation (io/sim_directory.h) loses everything else.
 // Threads:  every function may be called from any thread.
 // Errors:   not_found (also: a component that is no directory), already_exists, permission,
-// no_space, io; usage (a path
-//           that breaks the rule above, that meets a symbolic link, or that names another kind of
-//           file than the function works on); busy (a directory that is not empty).
+//           no_space, io; usage (a path that breaks the rule above, that meets a symbolic link, or
+//           that names another kind of file than the function works on); busy (a directory that is
+//           not empty).
 #pragma once
 
 #include <memory>

@@ -51,7 +51,7 @@ class File {
   virtual Result<FileInfo> info() = 0;
 
   // fsync: data and metadata are on the device. After a failure the content is unknown and the file
-  // must be written anew under another name; syncing again proves nothing.
+  // must be written anew under another name; syncing again would prove nothing and fails.
   virtual Status sync() = 0;
   // Closes and reports what close reported. The file is unusable afterwards whatever the answer.
   virtual Status finish() = 0;

@@ -5,12 +5,13 @@
 // and is never overwritten; leases alone are replaced.
 //
 // Durability: when put_if_absent() or ObjectWriter::commit() returns, the bytes are synced and the
-// name is visible; the
-//             name survives a crash only after make_durable() of its prefix.
+//             name is visible; the name survives a crash only after make_durable() of its prefix.
 // Memory:   get() returns the whole object, bounded by the caller's limit.
 // Threads:  every function from any thread; an ObjectWriter has one owner at a time.
 // Errors:   not_found (authoritative: the store answered), already_exists, permission, no_space,
-// io. Format:   docs/format.md, "Layout".
+//           io; corrupt (what is no object lies in the tree); usage (a key that is not plain, or
+//           in the reserved "tmp").
+// Format:   docs/format.md, "Layout".
 #pragma once
 
 #include <cstdint>
@@ -31,7 +32,8 @@ struct ObjectInfo {
   bool operator==(const ObjectInfo&) const = default;
 };
 
-// An object being written front to back. Destroying it uncommitted leaves nothing.
+// An object being written front to back. Destroying it uncommitted leaves nothing. Must not outlive
+// its store.
 class ObjectWriter {
  public:
   virtual ~ObjectWriter() = default;
@@ -70,7 +72,9 @@ class ObjectStore {
   virtual Status remove(const std::string& key) = 0;
 
   // Every name directly under `prefix`, and the path to it, survives a crash from now on; also
-  // names that other processes created.
+  // names that other processes created. not_found when there is no such prefix. After a failed sync
+  // of a directory it fails for that directory as long as the store lives: trying again would prove
+  // nothing.
   virtual Status make_durable(const std::string& prefix) = 0;
 
   // For messages.

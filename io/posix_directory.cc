@@ -147,7 +147,9 @@ Result<Place> PosixDirectory::place_of(std::string_view path, std::string_view v
     place.name = path;
     return place;
   }
-  place.opened = HAUL_TRY(open_as_directory(path.substr(0, slash), O_PATH, verb));
+  const std::string parent(path.substr(0, slash));
+  place.opened = UniqueFd(open_beneath(root_.get(), parent, O_PATH | O_DIRECTORY, 0));
+  if (!place.opened) return path_error(errno, verb, shown(path));
   place.parent = place.opened.get();
   place.name = path.substr(slash + 1);
   return place;

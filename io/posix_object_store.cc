@@ -73,7 +73,9 @@ class PosixObjectStore final : public ObjectStore {
   Error foreign(const std::string& path) const;
   Error object_error(const std::string& key, Error error);
 
-  Result<std::unique_ptr<FileObjectWriter>> start(const std::string& key, Taken taken);
+  Result<std::unique_ptr<File>> start();
+  Status put(const std::string& key, ByteSpan bytes, Taken taken);
+  Status complete(File& file, const std::string& key, Taken taken);
   Status publish(File& file, const std::string& key, Taken taken);
   Status publish_once(File& file, const std::string& key, Taken taken);
   Result<std::unique_ptr<File>> create_temporary();
@@ -147,30 +149,41 @@ Status PosixObjectStore::publish(File& file, const std::string& key, Taken taken
   return publish_once(file, key, taken);
 }
 
-Result<std::unique_ptr<FileObjectWriter>> PosixObjectStore::start(const std::string& key,
-                                                                  Taken taken) {
-  HAUL_TRY(check_key(key));
+Result<std::unique_ptr<File>> PosixObjectStore::start() {
   std::unique_ptr<File> file = HAUL_TRY(create_temporary());
   if (options_.owner) HAUL_TRY(file->set_owner(options_.owner->user, options_.owner->group));
-  return std::make_unique<FileObjectWriter>(
-      std::move(file), shown(key),
-      [this, key, taken](File& written) { return publish(written, key, taken); });
+  return file;
+}
+
+Status PosixObjectStore::complete(File& file, const std::string& key, Taken taken) {
+  // A name promises the whole content, also after a crash: the bytes are synced before it is given.
+  // A failure here is final for this file; syncing it again would prove nothing.
+  HAUL_TRY(file.sync());
+  HAUL_TRY(publish(file, key, taken));
+  // A nameless file can be named only while it is open, so closing comes last.
+  return file.finish();
 }
 
 Result<std::unique_ptr<ObjectWriter>> PosixObjectStore::create(const std::string& key) {
-  return HAUL_TRY(start(key, Taken::refuse));
+  HAUL_TRY(check_key(key));
+  return std::make_unique<FileObjectWriter>(HAUL_TRY(start()), shown(key), [this, key](File& file) {
+    return complete(file, key, Taken::refuse);
+  });
+}
+
+Status PosixObjectStore::put(const std::string& key, ByteSpan bytes, Taken taken) {
+  HAUL_TRY(check_key(key));
+  const std::unique_ptr<File> file = HAUL_TRY(start());
+  HAUL_TRY(file->write_at(0, bytes));
+  return complete(*file, key, taken);
 }
 
 Status PosixObjectStore::put_if_absent(const std::string& key, ByteSpan bytes) {
-  const std::unique_ptr<FileObjectWriter> writer = HAUL_TRY(start(key, Taken::refuse));
-  HAUL_TRY(writer->append(bytes));
-  return writer->commit();
+  return put(key, bytes, Taken::refuse);
 }
 
 Status PosixObjectStore::replace(const std::string& key, ByteSpan bytes) {
-  const std::unique_ptr<FileObjectWriter> writer = HAUL_TRY(start(key, Taken::replace));
-  HAUL_TRY(writer->append(bytes));
-  return writer->commit();
+  return put(key, bytes, Taken::replace);
 }
 
 Result<std::unique_ptr<ObjectReader>> PosixObjectStore::open(const std::string& key) {

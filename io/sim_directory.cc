@@ -95,6 +95,7 @@ class SimDirectory final : public Directory, private SimHandle {
   Status check_plain(std::string_view path, std::string_view verb) const;
   Result<SimInodeId> find(std::string_view path, std::string_view verb);
   Result<SimInodeId> find_directory(std::string_view path, std::string_view verb);
+  Result<SimInodeId> walk(std::string_view rest, std::string_view verb, const std::string& name);
   Result<Place> place_of(std::string_view path, std::string_view verb);
   Status give_name(File& temporary, std::string_view path, Taken taken);
   template <typename Make>
@@ -120,17 +121,23 @@ Result<SimInodeId> SimDirectory::find(std::string_view path, std::string_view ve
 
 Result<SimInodeId> SimDirectory::find_directory(std::string_view path, std::string_view verb) {
   if (!path.empty()) HAUL_TRY(check_plain(path, verb));
+  return walk(path, verb, shown(path));
+}
+
+// The directory at the end of `rest`; `name` is for messages.
+Result<SimInodeId> SimDirectory::walk(std::string_view rest, std::string_view verb,
+                                      const std::string& name) {
   SimInodeId at = inode_;
-  for (std::string_view rest = path; !rest.empty();) {
+  while (!rest.empty()) {
     const std::size_t slash = std::min(rest.find('/'), rest.size());
     const auto& entries = state_->at(at).entries;
     const auto entry = entries.find(rest.substr(0, slash));
     rest.remove_prefix(std::min(slash + 1, rest.size()));
-    if (entry == entries.end()) return path_error(ENOENT, verb, shown(path));
+    if (entry == entries.end()) return path_error(ENOENT, verb, name);
     at = entry->second;
     const FileKind kind = state_->at(at).kind;
-    if (kind == FileKind::symlink) return path_error(ELOOP, verb, shown(path));
-    if (kind != FileKind::directory) return path_error(ENOTDIR, verb, shown(path));
+    if (kind == FileKind::symlink) return path_error(ELOOP, verb, name);
+    if (kind != FileKind::directory) return path_error(ENOTDIR, verb, name);
   }
   return at;
 }
@@ -139,7 +146,7 @@ Result<SimDirectory::Place> SimDirectory::place_of(std::string_view path, std::s
   HAUL_TRY(check_plain(path, verb));
   const std::size_t slash = path.rfind('/');
   if (slash == std::string_view::npos) return Place{inode_, std::string(path)};
-  const SimInodeId parent = HAUL_TRY(find_directory(path.substr(0, slash), verb));
+  const SimInodeId parent = HAUL_TRY(walk(path.substr(0, slash), verb, shown(path)));
   return Place{parent, std::string(path.substr(slash + 1))};
 }
 

@@ -7,12 +7,15 @@
 // crash() the disk holds the state a restarted machine would find; handles opened before fail with
 // io.
 //
+// A file whose sync failed has lost what it should have kept, although programs go on seeing it and
+// the next sync succeeds: that is what Linux does, and what makes retrying a sync a fault.
+//
 // Threads:  one at a time (schedules are made repeatable by the caller); a mutex guards against
-// accidents. Errors:   see io/directory.h, and whatever a plan injects.
+//           accidents.
+// Errors:   see io/directory.h, and whatever a plan injects.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,7 +24,9 @@
 
 namespace haul::io {
 
-// What goes wrong, and when. Operations are numbered from 1 in the order they reach the disk.
+// What goes wrong, and when. Operations are numbered from 1 in the order they reach the disk; those
+// that change nothing are not counted. A short_write leaves half of the bytes and fails; it does
+// nothing to an operation that is no write.
 struct SimFault {
   std::uint64_t at_operation = 0;  // 0: never
   enum class Kind { power_loss, io_error, no_space, short_write } kind = Kind::power_loss;

@@ -2,7 +2,6 @@
 #include <deque>
 #include <mutex>
 #include <thread>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -22,13 +21,6 @@ class ThreadRing final : public Ring {
     for (std::size_t i = 0; i < threads; ++i) {
       threads_.emplace_back([this](const std::stop_token& stop) { work(stop); });
     }
-  }
-
-  // Operations that were submitted are carried out: their memory and files are only guaranteed
-  // until we return.
-  ~ThreadRing() override {
-    while (in_flight_ > 0) std::ignore = wait();
-    for (std::jthread& thread : threads_) thread.request_stop();
   }
 
   std::size_t capacity() const override { return capacity_; }
@@ -73,6 +65,7 @@ class ThreadRing final : public Ring {
   void work(const std::stop_token& stop) {
     for (;;) {
       std::unique_lock lock(mutex_);
+      // Stopped, it still carries out what is waiting: the ring's destruction waits for that.
       if (!submitted_.wait(lock, stop, [this] { return !waiting_.empty(); })) return;
       const RingOperation operation = waiting_.front();
       waiting_.pop_front();
@@ -95,7 +88,7 @@ class ThreadRing final : public Ring {
   std::condition_variable_any submitted_;
   std::condition_variable done_;
 
-  std::vector<std::jthread> threads_;  // last: they use all of the above
+  std::vector<std::jthread> threads_;  // last: they use all of the above, and end first
 };
 
 }  // namespace

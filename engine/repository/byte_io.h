@@ -1,7 +1,7 @@
 // Bounds-checked little-endian reading and writing of stored bytes.
 //
-// A ByteReader never fails loudly: once a read passes the end it stays failed and yields zeros, so a parser reads a whole
-// record and asks ok() once. Nothing casts stored bytes to structs.
+// A ByteReader never fails loudly: once a read passes the end it stays failed and yields zeros, so
+// a parser reads a whole record and asks ok() once. Nothing casts stored bytes to structs.
 //
 // Memory:   a reader borrows; a writer owns a growing vector.
 // Threads:  values, one owner at a time.

@@ -1,18 +1,20 @@
 // Reads chunks by id: finds the pack, reads, decodes, verifies.
 //
-// Every chunk handed out has the id that was asked for. Where one copy is damaged another is tried; what was met on the way
-// becomes a finding.
+// Every chunk handed out has the id that was asked for. Where one copy is damaged another is tried;
+// what was met on the way becomes a finding.
 //
 // Units:    sizes are bytes.
-// Memory:   a bounded number of open packs (footers), and of decoded metadata chunks.
+// Memory:   at most 64 open packs (about 300 KiB of footer each); one chunk per read.
 // Threads:  every function from any thread.
 // Errors:   corrupt (no readable copy; names the packs), io.
 #pragma once
 
 #include <list>
+#include <map>
 #include <memory>
 #include <mutex>
-#include <unordered_map>
+#include <string>
+#include <vector>
 
 #include "engine/repository/index.h"
 #include "engine/repository/pack_reader.h"
@@ -35,17 +37,25 @@ class ChunkReader {
 
  private:
   using OpenPack = std::shared_ptr<const PackReader>;
+  // What is asked for.
+  struct Attempt {
+    ChunkKind kind;
+    ChunkId id;
+    std::uint32_t size_max_bytes;
+  };
 
   Result<OpenPack> open_pack(const PackRef& ref);
-  Result<ChunkBytes> read_at(const ChunkLocation& location, const ChunkId& id, ChunkKind kind, std::uint32_t size_max_bytes);
+  Result<ChunkBytes> read_any(const std::vector<ChunkLocation>& locations, const Attempt& attempt,
+                              std::vector<ChunkLocation>& tried, std::string& failures);
+  Result<ChunkBytes> read_at(const ChunkLocation& location, const Attempt& attempt);
 
   const Cluster cluster_;
   Index* const index_;
   Findings* const findings_;
 
-  std::mutex mutex_;  // guards everything below
-  std::list<std::pair<PackName, OpenPack>> recent_packs_;  // most recently used first
-  std::unordered_map<PackName, std::list<std::pair<PackName, OpenPack>>::iterator> packs_;
+  std::mutex mutex_;                                      // guards everything below
+  std::list<std::pair<PackRef, OpenPack>> recent_packs_;  // most recently used first
+  std::map<PackRef, std::list<std::pair<PackRef, OpenPack>>::iterator> packs_;
 };
 
 }  // namespace haul::repository

@@ -1,8 +1,10 @@
 #include "engine/repository/chunk_writer.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/format.h"
+#include "engine/repository/pack_reader.h"
 
 namespace haul::repository {
 
@@ -21,7 +23,6 @@ Result<std::optional<PackRef>> ChunkWriter::find(const ChunkId& id) {
   if (!location) return std::nullopt;
   const std::scoped_lock lock(mutex_);
   ++statistics_.chunks_found;
-  if (location->pack.lease != lease_) adopted_leases_.insert(location->pack.lease);
   return location->pack;
 }
 
@@ -32,7 +33,8 @@ void ChunkWriter::note_reference(const PackRef& pack, std::uint64_t pages) {
   use.live_pages += pages;
 }
 
-void ChunkWriter::chunk_appended(const EncodedChunk& chunk, const std::shared_ptr<const PackRef>& pack) {
+void ChunkWriter::chunk_appended(const EncodedChunk& chunk,
+                                 const std::shared_ptr<const PackRef>& pack) {
   const std::scoped_lock lock(mutex_);
   fresh_.emplace(chunk.id, Fresh{pack});
   ++statistics_.chunks_stored;
@@ -49,19 +51,26 @@ Status ChunkWriter::pack_finished(FinishedPack pack) {
   return write_run();
 }
 
-// The caller holds mutex_. A run may name only packs that survive a crash, so their directory comes first.
+// The caller holds mutex_. A run may name only packs that survive a crash, so their directories
+// come first.
 Status ChunkWriter::write_run() {
-  HAUL_TRY(cluster_.store->make_durable(cluster_.layout.packs_of(lease_)));
+  std::set<std::string> leases;
+  for (const FinishedPack& pack : unindexed_) leases.insert(pack.ref.lease);
+  for (const std::string& lease : leases) {
+    HAUL_TRY(cluster_.store->make_durable(cluster_.layout.packs_of(lease)));
+  }
   IndexRunContent content;
   for (const FinishedPack& pack : unindexed_) {
     const auto number = static_cast<std::uint32_t>(content.packs.size());
-    content.packs.push_back({pack.ref, pack.size_bytes, static_cast<std::uint32_t>(pack.chunks.size())});
+    content.packs.push_back(
+        {pack.ref, pack.size_bytes, static_cast<std::uint32_t>(pack.chunks.size())});
     std::uint32_t ordinal = 0;
     for (const ChunkId& id : pack.chunks) content.entries.push_back({id, number, ordinal++});
   }
   const RunRef ref{lease_, ++runs_written_};
   const std::string key = cluster_.layout.run(ref);
-  const std::vector<std::byte> object = encode_index_run(std::move(content), cluster_.repository, key);
+  const std::vector<std::byte> object =
+      encode_index_run(std::move(content), cluster_.repository, key);
   HAUL_TRY(cluster_.store->put_if_absent(key, object));
   HAUL_TRY(cluster_.store->make_durable(cluster_.layout.index()));
   HAUL_TRY(index_->add_run(ref));
@@ -76,11 +85,8 @@ Status ChunkWriter::write_run() {
 
 Status ChunkWriter::finish() {
   const std::scoped_lock lock(mutex_);
+  HAUL_TRY(adopt_packs());
   if (!unindexed_.empty()) HAUL_TRY(write_run());
-  // What others wrote is relied upon only once it is certain to survive: they may have died before their own sync.
-  for (const std::string& lease : adopted_leases_) {
-    HAUL_TRY(cluster_.store->make_durable(cluster_.layout.packs_of(lease)));
-  }
   for (auto& [ref, use] : pack_table_) {
     if (const auto own = own_pack_sizes_.find(ref.name); own != own_pack_sizes_.end()) {
       use.size_bytes = own->second;
@@ -91,6 +97,28 @@ Status ChunkWriter::finish() {
     use.size_bytes = *listed;
   }
   return ok();
+}
+
+// The caller holds mutex_. What others wrote is relied upon only once it is certain to survive:
+// they may have died before their own sync. What no run lists is listed in ours.
+Status ChunkWriter::adopt_packs() {
+  std::set<std::string> leases;
+  bool relies_on_runs = false;
+  for (const auto& [ref, use] : pack_table_) {
+    if (ref.lease == lease_) continue;
+    if (leases.insert(ref.lease).second) {
+      HAUL_TRY(cluster_.store->make_durable(cluster_.layout.packs_of(ref.lease)));
+    }
+    if (!index_->is_without_run(ref)) {
+      relies_on_runs = true;
+      continue;
+    }
+    const PackReader pack = HAUL_TRY(PackReader::open(cluster_, ref));
+    FinishedPack adopted{ref, pack.size_bytes(), {}};
+    for (const PackedChunk& chunk : pack.chunks()) adopted.chunks.push_back(chunk.id);
+    unindexed_.push_back(std::move(adopted));
+  }
+  return relies_on_runs ? cluster_.store->make_durable(cluster_.layout.index()) : ok();
 }
 
 ChunkWriterStatistics ChunkWriter::statistics() const {
@@ -129,23 +157,27 @@ Result<ChunkEncoder> ChunkEncoder::open(ChunkWriter& writer, compress::CodecChoi
   return ChunkEncoder(writer, HAUL_TRY(compress::Compressor::open(codec)));
 }
 
+Status check_encoding(const compress::Compressed& encoded, ByteSpan source,
+                      compress::Decompressor& decompressor, std::vector<std::byte>& scratch) {
+  // Unencoded, it is the source itself.
+  if (encoded.codec == compress::Codec::none && encoded.bytes.data() == source.data()) return ok();
+  scratch.resize(source.size());
+  const Status decoded = decompressor.decompress(encoded.codec, encoded.bytes, scratch);
+  if (decoded && std::ranges::equal(scratch, source)) return ok();
+  return Error(ErrorCode::io, "an encoded chunk does not decode to its source",
+               "the memory or the processor of this machine may be faulty");
+}
+
 Status ChunkEncoder::store(const Source& source, PackStream& stream) {
   const auto found = HAUL_TRY(writer_->find(source.id));
   if (found) {
     writer_->note_reference(*found, source.digests.size());
     return ok();
   }
-  compressed_.resize(std::max(compressed_.size(), compress::compressed_size_max(source.bytes.size())));
+  compressed_.resize(
+      std::max(compressed_.size(), compress::compressed_size_max(source.bytes.size())));
   const compress::Compressed result = HAUL_TRY(compressor_.compress(source.bytes, compressed_));
-  if (result.codec != compress::Codec::none) {
-    // A codec or memory fault must not be stored as truth: what was encoded has to yield the source again.
-    decoded_.resize(source.bytes.size());
-    HAUL_TRY(decompressor_.decompress(result.codec, result.bytes, decoded_));
-    if (!std::ranges::equal(decoded_, source.bytes)) {
-      return Error(ErrorCode::io, "a compressed chunk does not decode to its source",
-                   "the memory or the processor of this machine may be faulty");
-    }
-  }
+  HAUL_TRY(check_encoding(result, source.bytes, decompressor_, decoded_));
   EncodedChunk chunk;
   chunk.id = source.id;
   chunk.kind = source.kind;

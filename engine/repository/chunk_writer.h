@@ -1,21 +1,23 @@
 // Stores chunks: looks each up first, packs what is new, writes index runs, keeps the pack table.
 //
-// Durability order, kept here and nowhere else: packs are synced and published one by one; before an index run names them their
-// directory is made durable; finish() makes everything durable that a snapshot will refer to, packs of other backups
-// included.
+// Durability order, kept here and nowhere else: packs are synced and published one by one; before
+// an index run names them their directory is made durable; finish() makes everything durable that a
+// snapshot will refer to, packs of other backups included.
 //
 // Units:    sizes are bytes.
-// Memory:   48 bytes per chunk stored since the last index run (128 packs), the open packs' footers.
-// Threads:  ChunkWriter and PackStream from any thread, appends to one stream one after another; a ChunkEncoder has one owner.
+// Memory:   48 bytes per chunk stored since the last index run (128 packs), the open packs'
+//           footers.
+// Threads:  ChunkWriter and PackStream from any thread, appends to one stream one after another; a
+//           ChunkEncoder has one owner.
 // Errors:   io, no_space, permission; after a failure the writer is only fit to be destroyed.
 // Format:   docs/format.md, "Commit order".
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <unordered_map>
 
 #include "base/random.h"
@@ -69,6 +71,7 @@ class ChunkWriter {
   void chunk_appended(const EncodedChunk& chunk, const std::shared_ptr<const PackRef>& pack);
   Status pack_finished(FinishedPack pack);
   Status write_run();
+  Status adopt_packs();
 
   const Cluster cluster_;
   Index* const index_;
@@ -78,7 +81,6 @@ class ChunkWriter {
   mutable std::mutex mutex_;  // guards everything below
   std::unordered_map<ChunkId, Fresh> fresh_;
   std::vector<FinishedPack> unindexed_;
-  std::set<std::string> adopted_leases_;
   std::map<PackName, std::uint64_t> own_pack_sizes_;
   PackTable pack_table_;
   ChunkWriterStatistics statistics_;
@@ -104,11 +106,18 @@ class PackStream {
   std::shared_ptr<const PackRef> ref_;
 };
 
-// Compresses, proves by decoding that what will be stored yields the source, and stores unless it is there already.
-// One per thread.
+// What was encoded has to yield the source again: a fault of the codec, the memory or the processor
+// must not be stored as truth. `scratch` is resized to the source's size.
+Status check_encoding(const compress::Compressed& encoded, ByteSpan source,
+                      compress::Decompressor& decompressor, std::vector<std::byte>& scratch);
+
+// Compresses, proves by decoding that what will be stored yields the source, and stores unless it
+// is there already. One per thread.
 class ChunkEncoder {
  public:
   static Result<ChunkEncoder> open(ChunkWriter& writer, compress::CodecChoice codec);
+
+  const Cluster& cluster() const { return writer_->cluster(); }
 
   struct Source {
     ChunkKind kind = ChunkKind::data;

@@ -14,8 +14,10 @@ std::uint32_t FileShape::leaf_pages(std::uint64_t leaf) const {
   return static_cast<std::uint32_t>(page_count(leaf_size(leaf), page_size_bytes));
 }
 
-Status finish_map(std::vector<ChunkId> leaf_ids, TreeEntry& entry, ChunkEncoder& encoder, PackStream& metadata) {
-  HAUL_ASSERT(leaf_ids.size() == map_leaves(entry.size_bytes, entry.page_size_bytes) && !leaf_ids.empty());
+Status finish_map(std::vector<ChunkId> leaf_ids, TreeEntry& entry, ChunkEncoder& encoder,
+                  PackStream& metadata) {
+  HAUL_ASSERT(leaf_ids.size() == map_leaves(entry.size_bytes, entry.page_size_bytes) &&
+              !leaf_ids.empty());
   std::vector<ChunkId> level = std::move(leaf_ids);
   while (level.size() > 1) {
     std::vector<ChunkId> above;
@@ -23,7 +25,8 @@ Status finish_map(std::vector<ChunkId> leaf_ids, TreeEntry& entry, ChunkEncoder&
       const auto children = std::span(level).subspan(i, std::min(kMapNodeFanout, level.size() - i));
       const bool all_holes = std::ranges::all_of(children, &ChunkId::is_zero);
       above.push_back(all_holes ? ChunkId{}
-                                : HAUL_TRY(encoder.store_metadata(ChunkKind::map_node, encode_map_node(children), metadata)));
+                                : HAUL_TRY(encoder.store_metadata(
+                                      ChunkKind::map_node, encode_map_node(children), metadata)));
     }
     level = std::move(above);
   }
@@ -32,8 +35,8 @@ Status finish_map(std::vector<ChunkId> leaf_ids, TreeEntry& entry, ChunkEncoder&
   return ok();
 }
 
-Result<ChunkId> store_leaf(std::span<const ChunkId> regions, const FileShape& shape, std::uint64_t leaf,
-                           ChunkEncoder& encoder, PackStream& metadata) {
+Result<ChunkId> store_leaf(std::span<const ChunkId> regions, const FileShape& shape,
+                           std::uint64_t leaf, ChunkEncoder& encoder, PackStream& metadata) {
   if (std::ranges::all_of(regions, &ChunkId::is_zero)) return ChunkId{};
   MapLeaf content;
   std::uint32_t left = shape.leaf_pages(leaf);
@@ -46,51 +49,68 @@ Result<ChunkId> store_leaf(std::span<const ChunkId> regions, const FileShape& sh
   return encoder.store_metadata(ChunkKind::map_leaf, encode_map_leaf(content), metadata);
 }
 
+namespace {
+
+// The leaves beneath a full node of this height; 1 for a leaf itself. No file that a tree accepts
+// has more than 3 levels.
+std::uint64_t leaves_beneath(std::size_t height) {
+  std::uint64_t leaves = 1;
+  for (std::size_t i = 0; i < height; ++i) leaves *= kMapNodeFanout;
+  return leaves;
+}
+
+}  // namespace
+
 FileMapReader::FileMapReader(ChunkReader& chunks, const TreeEntry& entry)
     : chunks_(&chunks),
       entry_(&entry),
-      shape_{entry.size_bytes, entry.page_size_bytes, chunks.cluster().parameters.chunk_pages} {}
+      shape_{entry.size_bytes, entry.page_size_bytes, chunks.cluster().parameters.chunk_pages},
+      cache_(std::make_unique<NodeCache>()) {}
 
 Result<FileMapReader> FileMapReader::open(ChunkReader& chunks, const TreeEntry& entry) {
   FileMapReader reader(chunks, entry);
-  if (entry.content != ContentKind::map) return reader;
-  const std::uint64_t leaves = reader.shape_.leaves();
-  HAUL_TRY(reader.read_nodes(entry.ids[0], map_depth(leaves)));
-  if (reader.leaf_ids_.size() != leaves) {
-    return Error(ErrorCode::corrupt, format("map of {} does not fit its size", entry.path));
+  if (entry.content == ContentKind::map) {
+    reader.cache_->nodes.resize(map_depth(reader.shape_.leaves()));
   }
   return reader;
 }
 
-Status FileMapReader::read_nodes(const ChunkId& id, std::uint32_t depth) {
-  const std::uint64_t wanted = shape_.leaves();
-  if (depth == 0) {
-    leaf_ids_.push_back(id);
-    return ok();
+// Down from the root, to the leaf's id or to a part that is all holes.
+Result<ChunkId> FileMapReader::leaf_id(std::uint64_t leaf) const {
+  const std::scoped_lock lock(cache_->mutex);
+  ChunkId id = entry_->ids[0];
+  for (std::size_t height = cache_->nodes.size(); height > 0 && !id.is_zero(); --height) {
+    const std::uint64_t beneath = leaves_beneath(height);
+    CachedNode& node = cache_->nodes[height - 1];
+    if (node.number != leaf / beneath) HAUL_TRY(read_node(id, height, leaf / beneath));
+    id = node.children[leaf % beneath / leaves_beneath(height - 1)];
   }
-  if (id.is_zero()) {
-    // A part that is all holes stands for as many leaves as lie beneath a full node, or are left.
-    std::uint64_t beneath = 1;
-    for (std::uint32_t i = 0; i < depth; ++i) beneath *= kMapNodeFanout;
-    leaf_ids_.resize(std::min<std::uint64_t>(wanted, leaf_ids_.size() + beneath));
-    return ok();
-  }
+  return id;
+}
+
+// Every node is full but the last one of its height, so that a position alone leads to a leaf.
+Status FileMapReader::read_node(const ChunkId& id, std::size_t height, std::uint64_t number) const {
+  const std::uint64_t beneath_child = leaves_beneath(height - 1);
+  const std::uint64_t left = shape_.leaves() - number * leaves_beneath(height);
+  const std::uint64_t expected =
+      std::min<std::uint64_t>(kMapNodeFanout, (left + beneath_child - 1) / beneath_child);
   const ChunkBytes bytes = HAUL_TRY(chunks_->read(ChunkKind::map_node, id, kMetadataChunkBytesMax));
-  for (const ChunkId& child : HAUL_TRY(decode_map_node(*bytes))) {
-    if (leaf_ids_.size() >= wanted) {
-      return Error(ErrorCode::corrupt, format("map of {} does not fit its size", entry_->path));
-    }
-    HAUL_TRY(read_nodes(child, depth - 1));
+  std::vector<ChunkId> children = HAUL_TRY(decode_map_node(*bytes));
+  if (children.size() != expected) {
+    return Error(ErrorCode::corrupt, format("map of {} does not fit its size", entry_->path));
   }
+  cache_->nodes[height - 1] = {number, std::move(children)};
   return ok();
 }
 
-Result<MapLeaf> FileMapReader::read_leaf(std::uint64_t leaf) {
+Result<MapLeaf> FileMapReader::read_leaf(std::uint64_t leaf) const {
   HAUL_ASSERT(leaf < shape_.leaves());
   const std::uint32_t pages = shape_.leaf_pages(leaf);
   const bool inlined = entry_->content == ContentKind::inlined;
-  if (!inlined && !leaf_ids_[leaf].is_zero()) {
-    const ChunkBytes bytes = HAUL_TRY(chunks_->read(ChunkKind::map_leaf, leaf_ids_[leaf], kMetadataChunkBytesMax));
+  const ChunkId id = inlined ? ChunkId{} : HAUL_TRY(leaf_id(leaf));
+  if (!id.is_zero()) {
+    const ChunkBytes bytes =
+        HAUL_TRY(chunks_->read(ChunkKind::map_leaf, id, kMetadataChunkBytesMax));
     return decode_map_leaf(*bytes, pages, shape_.chunk_pages);
   }
   MapLeaf result;

@@ -1,13 +1,14 @@
 // Writes and reads the content of one file: inlined chunk ids or a map.
 //
 // Units:    region numbers count from 0; a region is chunk_pages pages; the last one may be short.
-// Memory:   writer: 32 bytes per leaf of the file; reader: one node per level.
-// Threads:  one owner at a time.
+// Memory:   writer: 32 bytes per leaf of the file; reader: one node of 128 KiB per level.
+// Threads:  read_leaf() from any thread; everything else one owner at a time.
 // Errors:   those of the chunk writer and reader; corrupt.
 // Format:   docs/format.md, "Maps".
 #pragma once
 
-#include <functional>
+#include <memory>
+#include <mutex>
 #include <vector>
 
 #include "engine/repository/chunk_reader.h"
@@ -33,32 +34,45 @@ struct FileShape {
   std::uint32_t leaf_pages(std::uint64_t leaf) const;
 };
 
-// Builds the nodes over leaves that were stored in any order. `leaf_ids` has one id per leaf, zero for all holes.
-// Fills content and ids of `entry`, whose size and page size are set.
-Status finish_map(std::vector<ChunkId> leaf_ids, TreeEntry& entry, ChunkEncoder& encoder, PackStream& metadata);
+// Builds the nodes over leaves that were stored in any order. `leaf_ids` has one id per leaf, zero
+// for all holes. Fills content and ids of `entry`, whose size and page size are set.
+Status finish_map(std::vector<ChunkId> leaf_ids, TreeEntry& entry, ChunkEncoder& encoder,
+                  PackStream& metadata);
 
-// Stores one leaf whose regions have these chunk ids (zero: hole); returns its id, zero when all are holes.
-Result<ChunkId> store_leaf(std::span<const ChunkId> regions, const FileShape& shape, std::uint64_t leaf,
-                           ChunkEncoder& encoder, PackStream& metadata);
+// Stores one leaf whose regions have these chunk ids (zero: hole); returns its id, zero when all
+// are holes.
+Result<ChunkId> store_leaf(std::span<const ChunkId> regions, const FileShape& shape,
+                           std::uint64_t leaf, ChunkEncoder& encoder, PackStream& metadata);
 
 // The leaves of a file one after another. Inlined content yields leaves as well.
 class FileMapReader {
  public:
-  // `entry` is a file; reads the nodes. Both outlive the reader.
+  // `entry` is a file as a tree yields it. Both outlive the reader.
   static Result<FileMapReader> open(ChunkReader& chunks, const TreeEntry& entry);
 
   const FileShape& shape() const { return shape_; }
   // A leaf that is all holes has one extent per region and no chunks.
-  Result<MapLeaf> read_leaf(std::uint64_t leaf);
+  Result<MapLeaf> read_leaf(std::uint64_t leaf) const;
 
  private:
+  // The node last read at one height over the leaves.
+  struct CachedNode {
+    std::uint64_t number = UINT64_MAX;  // among the nodes of its height
+    std::vector<ChunkId> children;
+  };
+  struct NodeCache {
+    std::mutex mutex;               // guards nodes
+    std::vector<CachedNode> nodes;  // [0]: right above the leaves
+  };
+
   FileMapReader(ChunkReader& chunks, const TreeEntry& entry);
-  Status read_nodes(const ChunkId& id, std::uint32_t depth);
+  Result<ChunkId> leaf_id(std::uint64_t leaf) const;
+  Status read_node(const ChunkId& id, std::size_t height, std::uint64_t number) const;
 
   ChunkReader* chunks_;
   const TreeEntry* entry_;
   FileShape shape_;
-  std::vector<ChunkId> leaf_ids_;  // empty for inlined content
+  std::unique_ptr<NodeCache> cache_;
 };
 
 }  // namespace haul::repository

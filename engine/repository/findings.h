@@ -1,4 +1,5 @@
-// Damage that was met and worked around, or that makes something unreadable: collected for the report.
+// Damage that was met and worked around, or that makes something unreadable: collected for the
+// report.
 //
 // Memory:   at most kFindingsMax lines are kept; the rest is counted.
 // Threads:  every function from any thread.
@@ -19,7 +20,7 @@ class Findings {
   // The same line is kept once.
   void add(std::string line);
   std::vector<std::string> lines() const;
-  // All that were added, also beyond the limit.
+  // How many different lines were added; beyond the limit a repeated line counts again.
   std::uint64_t count() const;
 
  private:

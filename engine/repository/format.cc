@@ -41,7 +41,8 @@ Result<RepositoryId> read_object_header(ByteReader& in, ObjectKind kind, const s
   }
   if (version != kFormatVersion || suite != kSuitePlain || flags != 0) {
     return Error(ErrorCode::unsupported,
-                 format("{}: format version {}, suite {}, flags {} is not known to this program", key, version, suite, flags),
+                 format("{}: format version {}, suite {}, flags {} is not known to this program",
+                        key, version, suite, flags),
                  "use the pghaul version that wrote it, or a newer one");
   }
   return repository;

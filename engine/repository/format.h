@@ -1,7 +1,8 @@
 // The constants of the repository format and the header that opens every object.
 //
 // Units:    sizes are bytes; integers are little endian.
-// Errors:   corrupt (not this kind of object), unsupported (a version, suite or flag this program does not know).
+// Errors:   corrupt (not this kind of object), unsupported (a version, suite or flag this program
+//           does not know).
 // Format:   docs/format.md; any change means a new version, a golden file and a decision record.
 #pragma once
 
@@ -39,7 +40,13 @@ inline constexpr std::uint64_t kPackSizeDefault = 64ULL << 20;
 inline constexpr std::uint64_t kPackSizeMin = 1ULL << 20;
 inline constexpr std::uint64_t kPackSizeMax = 256ULL << 20;
 
-enum class ObjectKind : std::uint16_t { config = 1, lease = 2, snapshot = 3, pack = 4, index_run = 5 };
+enum class ObjectKind : std::uint16_t {
+  config = 1,
+  lease = 2,
+  snapshot = 3,
+  pack = 4,
+  index_run = 5
+};
 
 const char* to_string(ObjectKind kind);
 
@@ -55,7 +62,8 @@ std::string to_string(const RepositoryId& id);
 // The first 32 bytes of every object.
 void write_object_header(ByteWriter& out, ObjectKind kind, const RepositoryId& repository);
 
-// Reads and checks magic, kind, version, suite and flags. The repository id is returned, for the caller to compare.
+// Reads and checks magic, kind, version, suite and flags. The repository id is returned, for the
+// caller to compare.
 Result<RepositoryId> read_object_header(ByteReader& in, ObjectKind kind, const std::string& key);
 
 }  // namespace haul::repository

@@ -17,7 +17,8 @@ compress::Checksum frame_checksum(const std::string& key, ByteSpan header, ByteS
 
 }  // namespace
 
-std::vector<std::byte> frame_object(ObjectKind kind, const RepositoryId& repository, const std::string& key, ByteSpan body) {
+std::vector<std::byte> frame_object(ObjectKind kind, const RepositoryId& repository,
+                                    const std::string& key, ByteSpan body) {
   ByteWriter out;
   write_object_header(out, kind, repository);
   out.u64(body.size());
@@ -36,7 +37,8 @@ Result<FramedObject> unframe_object(ObjectKind kind, const std::string& key, Byt
   in.zeros(kChecksumOffset - in.position());
   const compress::Checksum stored{in.array<16>()};
   if (!in.ok() || length != in.remaining()) {
-    return Error(ErrorCode::corrupt, format("{}: {} bytes do not hold the declared body", key, object.size()));
+    return Error(ErrorCode::corrupt,
+                 format("{}: {} bytes do not hold the declared body", key, object.size()));
   }
   const ByteSpan body = in.bytes(in.remaining());
   if (frame_checksum(key, object, body) != stored) {

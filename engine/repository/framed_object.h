@@ -1,7 +1,7 @@
 // Small objects read and written whole: config, leases, snapshots.
 //
-// Object header, body length, checksum over key, header and body: an object that was damaged, cut, or moved to another
-// name is not accepted.
+// Object header, body length, checksum over key, header and body: an object that was damaged, cut,
+// or moved to another name is not accepted.
 //
 // Errors:   corrupt, unsupported.
 // Format:   docs/format.md, "Framed objects".
@@ -21,7 +21,8 @@ struct FramedObject {
   std::vector<std::byte> body;
 };
 
-std::vector<std::byte> frame_object(ObjectKind kind, const RepositoryId& repository, const std::string& key, ByteSpan body);
+std::vector<std::byte> frame_object(ObjectKind kind, const RepositoryId& repository,
+                                    const std::string& key, ByteSpan body);
 Result<FramedObject> unframe_object(ObjectKind kind, const std::string& key, ByteSpan object);
 
 }  // namespace haul::repository

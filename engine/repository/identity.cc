@@ -12,13 +12,17 @@ Identity::Identity(const compress::DigestKey& id_key)
     : page_key_(id_key.derive("pghaul 2026 repository v1 page digest")),
       chunk_key_(id_key.derive("pghaul 2026 repository v1 chunk id")) {}
 
-Digest Identity::page_digest(ByteSpan page) const { return compress::keyed_digest(page_key_, page); }
+Digest Identity::page_digest(ByteSpan page) const {
+  return compress::keyed_digest(page_key_, page);
+}
 
-void Identity::page_digests(ByteSpan chunk, std::uint32_t page_size_bytes, std::span<Digest> digests) const {
+void Identity::page_digests(ByteSpan chunk, std::uint32_t page_size_bytes,
+                            std::span<Digest> digests) const {
   HAUL_ASSERT(digests.size() == page_count(chunk.size(), page_size_bytes));
   for (std::size_t i = 0; i < digests.size(); ++i) {
     const std::size_t start = i * page_size_bytes;
-    digests[i] = page_digest(chunk.subspan(start, std::min<std::size_t>(page_size_bytes, chunk.size() - start)));
+    digests[i] = page_digest(
+        chunk.subspan(start, std::min<std::size_t>(page_size_bytes, chunk.size() - start)));
   }
 }
 

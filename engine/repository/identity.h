@@ -1,8 +1,8 @@
 // What things are called by content: page digests and chunk ids.
 //
-// A page digest is the keyed BLAKE3-256 of the page; its first 8 bytes are the page's tag. A chunk id is the keyed BLAKE3-256
-// (another derived key) over the chunk's kind, page size, length and its page digests, so one pass over the bytes yields
-// both. Different kinds never share an id.
+// A page digest is the keyed BLAKE3-256 of the page; its first 8 bytes are the page's tag. A chunk
+// id is the keyed BLAKE3-256 (another derived key) over the chunk's kind, page size, length and its
+// page digests, so one pass over the bytes yields both. Different kinds never share an id.
 //
 // Units:    sizes are bytes; a chunk is 1 to 128 pages, only the last may be short.
 // Memory:   callers bring the digest array.

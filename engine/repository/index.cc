@@ -31,7 +31,8 @@ Status Index::list_packs() {
       findings_->add(format("{}: not a pack's name", object.key));
       continue;
     }
-    listed_.emplace(ref->name, std::pair(ref->lease, object.size_bytes));
+    const bool first = listed_.emplace(ref->name, std::pair(ref->lease, object.size_bytes)).second;
+    if (!first) findings_->add(format("{}: another pack bears this name", object.key));
   }
   return ok();
 }
@@ -66,7 +67,8 @@ std::optional<std::uint64_t> Index::listed_size_locked(const PackRef& pack) cons
   return found->second.second;
 }
 
-Result<std::vector<ChunkLocation>> Index::find_in_runs(const ChunkId& id, std::vector<std::size_t>& damaged_runs) {
+Result<std::vector<ChunkLocation>> Index::find_in_runs(const ChunkId& id,
+                                                       std::vector<std::size_t>& damaged_runs) {
   std::vector<ChunkLocation> locations;
   const std::shared_lock lock(mutex_);
   for (std::size_t i = runs_.size(); i-- > 0;) {
@@ -88,14 +90,20 @@ Result<std::vector<ChunkLocation>> Index::find_in_runs(const ChunkId& id, std::v
   return locations;
 }
 
+Result<std::vector<ChunkLocation>> Index::find_in_sound_runs(const ChunkId& id) {
+  for (;;) {
+    std::vector<std::size_t> damaged_runs;
+    std::vector<ChunkLocation> locations = HAUL_TRY(find_in_runs(id, damaged_runs));
+    if (damaged_runs.empty()) return locations;
+    for (const std::size_t run : damaged_runs) HAUL_TRY(abandon_run(run));
+  }
+}
+
 Result<std::vector<ChunkLocation>> Index::find(const ChunkId& id) {
-  std::vector<std::size_t> damaged_runs;
-  std::vector<ChunkLocation> locations = HAUL_TRY(find_in_runs(id, damaged_runs));
-  for (const std::size_t run : damaged_runs) HAUL_TRY(abandon_run(run));
-  if (!damaged_runs.empty()) locations = HAUL_TRY(find_in_runs(id, damaged_runs));
+  std::vector<ChunkLocation> locations = HAUL_TRY(find_in_sound_runs(id));
   if (!locations.empty()) return locations;
   HAUL_TRY(load_packs_without_run());
-  return find_in_runs(id, damaged_runs);
+  return find_in_sound_runs(id);
 }
 
 Result<std::optional<ChunkLocation>> Index::find_dedup_target(const ChunkId& id) {
@@ -111,7 +119,8 @@ Result<std::optional<ChunkLocation>> Index::find_dedup_target(const ChunkId& id)
     }
     if (!*found) continue;
     const IndexedPack& pack = runs_[i]->packs()[(*found)->pack];
-    if (listed_size_locked(pack.ref) == pack.size_bytes) return ChunkLocation{pack.ref, (*found)->ordinal};
+    if (listed_size_locked(pack.ref) == pack.size_bytes)
+      return ChunkLocation{pack.ref, (*found)->ordinal};
   }
   const auto [begin, end] = loose_entries_.equal_range(id);
   for (auto it = begin; it != end; ++it) {
@@ -122,56 +131,76 @@ Result<std::optional<ChunkLocation>> Index::find_dedup_target(const ChunkId& id)
 }
 
 Status Index::load_packs_without_run() {
+  const std::scoped_lock loading(loading_);
+  if (loose_loaded_) return ok();
   std::vector<PackRef> missing;
   {
-    const std::unique_lock lock(mutex_);
-    if (loose_loaded_) return ok();
-    loose_loaded_ = true;
-    std::set<PackName> covered;
+    const std::shared_lock lock(mutex_);
+    std::set<PackRef> covered;
     for (const auto& run : runs_) {
       if (!run) continue;
-      for (const IndexedPack& pack : run->packs()) covered.insert(pack.ref.name);
+      for (const IndexedPack& pack : run->packs()) covered.insert(pack.ref);
     }
     for (const auto& [name, where] : listed_) {
-      if (!covered.contains(name)) missing.push_back({where.first, name});
+      PackRef ref{where.first, name};
+      if (!covered.contains(ref)) missing.push_back(std::move(ref));
     }
   }
-  std::ranges::sort(missing);
-  return load_loose_packs(missing);
+  HAUL_TRY(load_loose_packs(std::move(missing)));
+  loose_loaded_ = true;
+  return ok();
 }
 
-Status Index::load_loose_packs(const std::vector<PackRef>& packs) {
+bool Index::is_without_run(const PackRef& pack) const {
+  const std::shared_lock lock(mutex_);
+  return loose_refs_.contains(pack);
+}
+
+Status Index::load_loose_packs(std::vector<PackRef> packs) {
+  std::ranges::sort(packs);
   for (const PackRef& ref : packs) {
-    auto opened = PackReader::open(cluster_, ref);
-    if (!opened) {
-      if (!is_damage(opened.error())) return std::move(opened).take_error();
-      findings_->add(opened.error().message());
-      continue;
-    }
-    const bool sound = opened->source() == PackReader::Source::footer;
-    if (!sound) findings_->add(opened->footer_damage());
-    const std::unique_lock lock(mutex_);
-    const auto number = static_cast<std::uint32_t>(loose_packs_.size());
-    loose_packs_.push_back({ref, sound});
-    std::uint32_t ordinal = 0;
-    for (const PackedChunk& chunk : opened->chunks()) {
-      loose_entries_.emplace(chunk.id, LooseEntry{number, ordinal++});
-    }
+    if (!is_without_run(ref)) HAUL_TRY(load_loose_pack(ref));
   }
   return ok();
 }
 
+Status Index::load_loose_pack(const PackRef& ref) {
+  auto opened = PackReader::open(cluster_, ref);
+  if (!opened && !is_damage(opened.error())) return std::move(opened).take_error();
+  if (!opened) {
+    findings_->add(opened.error().message());
+    return ok();
+  }
+  const bool sound = opened->source() == PackReader::Source::footer;
+  if (!sound) findings_->add(opened->footer_damage());
+  const std::unique_lock lock(mutex_);
+  const auto number = static_cast<std::uint32_t>(loose_packs_.size());
+  loose_packs_.push_back({ref, sound});
+  loose_refs_.insert(ref);
+  std::uint32_t ordinal = 0;
+  for (const PackedChunk& chunk : opened->chunks()) {
+    // The zero id stands for a chunk that a walk could not decode.
+    if (!chunk.id.is_zero()) loose_entries_.emplace(chunk.id, LooseEntry{number, ordinal});
+    ++ordinal;
+  }
+  return ok();
+}
+
+// The packs are loaded before the run goes, so that no other thread misses a chunk in between.
 Status Index::abandon_run(std::size_t run) {
+  const std::scoped_lock loading(loading_);
   std::vector<PackRef> packs;
   {
-    const std::unique_lock lock(mutex_);
+    const std::shared_lock lock(mutex_);
     if (!runs_[run]) return ok();  // another thread was faster
     for (const IndexedPack& pack : runs_[run]->packs()) {
-      if (listed_.contains(pack.ref.name)) packs.push_back(pack.ref);
+      if (listed_size_locked(pack.ref)) packs.push_back(pack.ref);
     }
-    runs_[run].reset();
   }
-  return load_loose_packs(packs);
+  HAUL_TRY(load_loose_packs(std::move(packs)));
+  const std::unique_lock lock(mutex_);
+  runs_[run].reset();
+  return ok();
 }
 
 Status Index::add_run(const RunRef& run) {

@@ -1,8 +1,9 @@
 // Finds the packs that hold a chunk: all runs of a cluster, and the packs that no sound run lists.
 //
-// Opening lists the packs first and the runs second, so that every pack a run names was either listed with its size or is no
-// dedup target. Packs without a run (a killed backup left them, or their run is damaged) are found through their footers: the
-// index can always be rebuilt from the packs.
+// Opening lists the packs first and the runs second, so that every pack a run names was either
+// listed with its size or is no dedup target. Packs without a run (a killed backup left them, or
+// their run is damaged) are found through their footers: the index can always be rebuilt from the
+// packs.
 //
 // Units:    sizes are bytes.
 // Memory:   the runs' directories, plus 48 bytes per chunk of packs without a run.
@@ -14,6 +15,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <shared_mutex>
 #include <unordered_map>
 #include <vector>
@@ -36,21 +38,24 @@ class Index {
   // Damaged runs become findings; `findings` outlives the index.
   static Result<std::unique_ptr<Index>> open(const Cluster& cluster, Findings& findings);
 
-  // Every place that is known to hold the chunk, best first; empty when there is none. Packs without a run are consulted
-  // when no run answers.
+  // Every place that is known to hold the chunk, the newest run's first; empty when there is none.
+  // Packs without a run are consulted when no run answers, or once they are loaded.
   Result<std::vector<ChunkLocation>> find(const ChunkId& id);
-  // A place that a backup may rely on: its pack was listed with the size its run or footer states. Only meaningful when the
-  // caller held its lease before open().
+  // A place that a backup may rely on: its pack was listed with the size its run or footer states.
+  // Only meaningful when the caller held its lease before open().
   Result<std::optional<ChunkLocation>> find_dedup_target(const ChunkId& id);
 
   // The size a pack was listed with; nothing when it was not there.
   std::optional<std::uint64_t> listed_size(const PackRef& pack) const;
   // Reads the footers of packs that no sound run lists; find() does so by itself when it must.
   Status load_packs_without_run();
+  // True for a pack that load_packs_without_run() found.
+  bool is_without_run(const PackRef& pack) const;
 
   // Makes a run that this process wrote, with packs it wrote, part of the index.
   Status add_run(const RunRef& run);
 
+  // Not to be called while another thread uses the index. Runs that were given up are null.
   const std::vector<std::unique_ptr<IndexRun>>& runs() const { return runs_; }
 
  private:
@@ -66,22 +71,32 @@ class Index {
   Index(const Cluster& cluster, Findings& findings) : cluster_(cluster), findings_(&findings) {}
   Status list_packs();
   Status open_runs();
-  Status load_loose_packs(const std::vector<PackRef>& packs);
-  // Gives up on runs with a damaged block: their packs count as without a run from now on.
+  // The caller holds loading_.
+  Status load_loose_packs(std::vector<PackRef> packs);
+  Status load_loose_pack(const PackRef& pack);
+  // Gives up on a run with a damaged block: its packs count as without a run from now on.
   Status abandon_run(std::size_t run);
   // The caller holds mutex_.
   std::optional<std::uint64_t> listed_size_locked(const PackRef& pack) const;
-  Result<std::vector<ChunkLocation>> find_in_runs(const ChunkId& id, std::vector<std::size_t>& damaged_runs);
+  Result<std::vector<ChunkLocation>> find_in_runs(const ChunkId& id,
+                                                  std::vector<std::size_t>& damaged_runs);
+  // The same, until no run is damaged.
+  Result<std::vector<ChunkLocation>> find_in_sound_runs(const ChunkId& id);
 
   Cluster cluster_;
   Findings* findings_;
+
+  // Held while packs without a run are loaded, so that whoever comes second waits for the outcome
+  // rather than taking the chunk for lost. Locked before mutex_.
+  std::mutex loading_;  // guards loose_loaded_
+  bool loose_loaded_ = false;
 
   mutable std::shared_mutex mutex_;  // guards everything below
   std::unordered_map<PackName, std::pair<std::string, std::uint64_t>> listed_;  // lease, size
   std::vector<std::unique_ptr<IndexRun>> runs_;  // an abandoned one is null
   std::vector<LoosePack> loose_packs_;
+  std::set<PackRef> loose_refs_;  // of these
   std::unordered_multimap<ChunkId, LooseEntry> loose_entries_;
-  bool loose_loaded_ = false;
 };
 
 }  // namespace haul::repository

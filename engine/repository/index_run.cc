@@ -13,23 +13,30 @@ namespace {
 constexpr std::size_t kBlockBytes = 16384;
 constexpr std::size_t kEntryBytes = 40;
 constexpr std::size_t kEntriesPerBlock = 409;
-constexpr std::size_t kBlockChecksumOffset = kBlockBytes - 16;
+constexpr std::size_t kBlockHeaderBytes = 8;
+constexpr std::size_t kBlockChecksumBytes = 16;
 constexpr std::size_t kRunHeaderBytes = 96;
 constexpr std::size_t kRunChecksumOffset = kRunHeaderBytes - 16;
-constexpr std::size_t kDirectoryAlignment = 4096;
+constexpr std::size_t kDirectoryAlignment = 64;
 constexpr std::size_t kFilterWords = 8;
 constexpr std::uint64_t kFilterBitsPerEntry = 10;
 // A directory larger than this would index more than 10^9 chunks; a run is merged long before.
 constexpr std::uint64_t kDirectoryBytesMax = 4ULL << 30;
 
-static_assert(8 + kEntriesPerBlock * kEntryBytes == kBlockChecksumOffset);
+static_assert(kBlockHeaderBytes + kEntriesPerBlock * kEntryBytes + kBlockChecksumBytes ==
+              kBlockBytes);
+
+// Every block is full but the last one, which is as long as its entries ask for.
+constexpr std::size_t block_bytes(std::size_t entries) {
+  return kBlockHeaderBytes + entries * kEntryBytes + kBlockChecksumBytes;
+}
 
 Error corrupt(const std::string& key, std::string_view what) {
   return Error(ErrorCode::corrupt, format("{}: {}", key, what));
 }
 
-// A split block filter: an id picks one block of 8 words and one bit in each. Ids are already uniform, so their own bytes
-// serve as hash values.
+// A split block filter: an id picks one block of 8 words and one bit in each. Ids are already
+// uniform, so their own bytes serve as hash values.
 struct FilterProbe {
   std::size_t block;
   std::array<std::uint32_t, kFilterWords> bits;
@@ -48,16 +55,28 @@ FilterProbe probe_of(const ChunkId& id, std::size_t filter_blocks) {
 }
 
 std::vector<std::uint32_t> build_filter(const std::vector<RunEntry>& entries) {
-  const std::size_t blocks = std::max<std::size_t>(1, entries.size() * kFilterBitsPerEntry / (kFilterWords * 32) + 1);
+  const std::size_t blocks =
+      std::max<std::size_t>(1, entries.size() * kFilterBitsPerEntry / (kFilterWords * 32) + 1);
   std::vector<std::uint32_t> filter(blocks * kFilterWords);
   for (const RunEntry& entry : entries) {
     const FilterProbe probe = probe_of(entry.id, blocks);
-    for (std::size_t i = 0; i < kFilterWords; ++i) filter[probe.block * kFilterWords + i] |= probe.bits[i];
+    for (std::size_t i = 0; i < kFilterWords; ++i)
+      filter[probe.block * kFilterWords + i] |= probe.bits[i];
   }
   return filter;
 }
 
-void write_block(ByteWriter& out, std::span<const RunEntry> entries) {
+// Over the run's key and the block's number too: a block of another run or place is none of ours.
+compress::Checksum block_checksum(const std::string& key, std::size_t block, ByteSpan covered) {
+  ByteWriter number;
+  number.u64(block);
+  compress::Checksummer sum;
+  sum.update(bytes_of(key)).update(number.view()).update(covered);
+  return sum.finish();
+}
+
+void write_block(ByteWriter& out, const std::string& key, std::size_t block,
+                 std::span<const RunEntry> entries) {
   const std::size_t start = out.size();
   out.u32(static_cast<std::uint32_t>(entries.size()));
   out.u32(0);
@@ -66,8 +85,7 @@ void write_block(ByteWriter& out, std::span<const RunEntry> entries) {
     out.u32(entry.pack);
     out.u32(entry.ordinal);
   }
-  out.zeros(start + kBlockChecksumOffset - out.size());
-  out.bytes(compress::checksum(out.view().subspan(start)).bytes);
+  out.bytes(block_checksum(key, block, out.view().subspan(start)).bytes);
 }
 
 // Leases as a string table, so that 160,000 packs do not repeat one name.
@@ -88,7 +106,8 @@ void write_packs(ByteWriter& out, const std::vector<IndexedPack>& packs) {
   }
 }
 
-compress::Checksum directory_checksum(const std::string& key, ByteSpan object, std::size_t directory_bytes) {
+compress::Checksum directory_checksum(const std::string& key, ByteSpan object,
+                                      std::size_t directory_bytes) {
   compress::Checksummer sum;
   sum.update(bytes_of(key)).update(object.first(kRunChecksumOffset));
   sum.update(object.subspan(kRunHeaderBytes, directory_bytes));
@@ -97,11 +116,16 @@ compress::Checksum directory_checksum(const std::string& key, ByteSpan object, s
 
 }  // namespace
 
-std::vector<std::byte> encode_index_run(IndexRunContent content, const RepositoryId& repository, const std::string& key) {
-  std::ranges::sort(content.entries, {}, [](const RunEntry& e) { return std::tie(e.id, e.pack, e.ordinal); });
+std::vector<std::byte> encode_index_run(IndexRunContent content, const RepositoryId& repository,
+                                        const std::string& key) {
+  std::ranges::sort(content.entries, {},
+                    [](const RunEntry& e) { return std::tie(e.id, e.pack, e.ordinal); });
   const auto [duplicates, end] = std::ranges::unique(content.entries, {}, &RunEntry::id);
   content.entries.erase(duplicates, end);
-  for (const RunEntry& entry : content.entries) HAUL_ASSERT(entry.pack < content.packs.size());
+  for (const RunEntry& entry : content.entries) {
+    HAUL_ASSERT(entry.pack < content.packs.size() &&
+                entry.ordinal < content.packs[entry.pack].chunks);
+  }
 
   const std::vector<std::uint32_t> filter = build_filter(content.entries);
   const std::size_t blocks = (content.entries.size() + kEntriesPerBlock - 1) / kEntriesPerBlock;
@@ -120,7 +144,8 @@ std::vector<std::byte> encode_index_run(IndexRunContent content, const Repositor
     out.short_text(run.lease);
     out.u32(run.number);
   }
-  for (std::size_t i = 0; i < content.entries.size(); i += kEntriesPerBlock) out.bytes(content.entries[i].id.bytes);
+  for (std::size_t i = 0; i < content.entries.size(); i += kEntriesPerBlock)
+    out.bytes(content.entries[i].id.bytes);
   for (const std::uint32_t word : filter) out.u32(word);
   out.pad_to_multiple_of(kDirectoryAlignment);
 
@@ -132,7 +157,7 @@ std::vector<std::byte> encode_index_run(IndexRunContent content, const Repositor
 
   for (std::size_t i = 0; i < content.entries.size(); i += kEntriesPerBlock) {
     const std::size_t count = std::min(kEntriesPerBlock, content.entries.size() - i);
-    write_block(out, std::span(content.entries).subspan(i, count));
+    write_block(out, key, i / kEntriesPerBlock, std::span(content.entries).subspan(i, count));
   }
   return std::move(out).take();
 }
@@ -155,12 +180,13 @@ Result<IndexRun> IndexRun::open(const Cluster& cluster, const RunRef& ref) {
   }
   head.resize(kRunHeaderBytes + directory_bytes);
   HAUL_TRY(run.object_->read_at(kRunHeaderBytes, MutableByteSpan(head).subspan(kRunHeaderBytes)));
-  if (directory_checksum(run.key_, head, directory_bytes).bytes != ByteReader(ByteSpan(head).subspan(kRunChecksumOffset)).array<16>()) {
+  if (directory_checksum(run.key_, head, directory_bytes).bytes !=
+      ByteReader(ByteSpan(head).subspan(kRunChecksumOffset)).array<16>()) {
     return corrupt(run.key_, "directory checksum does not match");
   }
   if (owner != cluster.repository) return corrupt(run.key_, "belongs to another repository");
   HAUL_TRY(run.parse_directory(head));
-  if (size != run.blocks_offset_ + run.fences_.size() * kBlockBytes) return corrupt(run.key_, "the run was cut");
+  if (size != run.blocks_offset_ + run.blocks_bytes()) return corrupt(run.key_, "the run was cut");
   return run;
 }
 
@@ -176,8 +202,12 @@ Status IndexRun::parse_directory(ByteSpan directory) {
   in.zeros(kRunChecksumOffset - in.position());
   in.bytes(16);
 
-  std::vector<std::string> leases(std::min<std::size_t>(in.u32(), in.remaining()));
-  for (std::string& lease : leases) lease = in.short_text();
+  std::vector<std::string> leases;
+  const std::uint32_t lease_count = in.u32();
+  for (std::uint32_t i = 0; i < lease_count; ++i) {
+    leases.push_back(in.short_text());
+    if (!is_backup_name(leases.back())) return corrupt(key_, "a lease's name is not valid");
+  }
   for (std::uint32_t i = 0; i < pack_count && in.ok(); ++i) {
     IndexedPack pack;
     pack.ref.name.bytes = in.array<32>();
@@ -189,17 +219,33 @@ Status IndexRun::parse_directory(ByteSpan directory) {
     packs_.push_back(std::move(pack));
   }
   for (std::uint32_t i = 0; i < superseded_count && in.ok(); ++i) {
-    std::string lease = in.short_text();
-    superseded_.push_back({std::move(lease), in.u32()});
+    RunRef run{in.short_text(), 0};
+    run.number = in.u32();
+    if (!is_backup_name(run.lease) || run.number == 0) {
+      return corrupt(key_, "a superseded run's name is not valid");
+    }
+    superseded_.push_back(std::move(run));
   }
-  for (std::uint32_t i = 0; i < block_count && in.ok(); ++i) fences_.push_back(ChunkId{in.array<32>()});
+  for (std::uint32_t i = 0; i < block_count && in.ok(); ++i)
+    fences_.push_back(ChunkId{in.array<32>()});
   for (std::uint32_t i = 0; i < filter_words && in.ok(); ++i) filter_.push_back(in.u32());
   in.zeros(in.remaining());
-  const bool blocks_fit = block_count == (entries_ + kEntriesPerBlock - 1) / kEntriesPerBlock;
-  if (!in.ok() || !blocks_fit || filter_.empty() || filter_.size() % kFilterWords != 0) {
+  const std::uint64_t entries_max = std::uint64_t{block_count} * kEntriesPerBlock;
+  const bool blocks_fit = entries_ <= entries_max && entries_max - entries_ < kEntriesPerBlock;
+  // No id occurs twice: every block begins after the one before it.
+  const bool fences_ascend =
+      std::ranges::adjacent_find(fences_, std::ranges::greater_equal{}) == fences_.end();
+  if (!in.ok() || !blocks_fit || !fences_ascend || filter_.empty() ||
+      filter_.size() % kFilterWords != 0) {
     return corrupt(key_, "the directory is not valid");
   }
   return ok();
+}
+
+std::uint64_t IndexRun::blocks_bytes() const {
+  if (entries_ == 0) return 0;
+  const std::uint64_t full = fences_.size() - 1;
+  return full * kBlockBytes + block_bytes(entries_ - full * kEntriesPerBlock);
 }
 
 bool IndexRun::filter_may_contain(const ChunkId& id) const {
@@ -223,15 +269,17 @@ Result<std::optional<RunEntry>> IndexRun::find(const ChunkId& id) const {
 
 Result<std::vector<RunEntry>> IndexRun::read_block(std::size_t block) const {
   HAUL_ASSERT(block < fences_.size());
-  std::vector<std::byte> bytes(kBlockBytes);
+  const std::size_t expected =
+      std::min<std::uint64_t>(kEntriesPerBlock, entries_ - block * kEntriesPerBlock);
+  std::vector<std::byte> bytes(block_bytes(expected));
   HAUL_TRY(object_->read_at(blocks_offset_ + block * kBlockBytes, bytes));
-  const ByteSpan covered = ByteSpan(bytes).first(kBlockChecksumOffset);
-  ByteReader in(bytes);
+  const ByteSpan covered = ByteSpan(bytes).first(bytes.size() - kBlockChecksumBytes);
+  ByteReader stored_sum(ByteSpan(bytes).subspan(covered.size()));
+  ByteReader in(covered);
   const std::size_t count = in.u32();
   in.zeros(4);
-  const std::size_t expected = std::min<std::uint64_t>(kEntriesPerBlock, entries_ - block * kEntriesPerBlock);
-  if (compress::checksum(covered).bytes != ByteReader(ByteSpan(bytes).subspan(kBlockChecksumOffset)).array<16>() ||
-      count != expected || !in.ok()) {
+  const compress::Checksum sum = block_checksum(key_, block, covered);
+  if (sum.bytes != stored_sum.array<16>() || count != expected || !in.ok()) {
     return corrupt(key_, format("block {} is damaged", block));
   }
   std::vector<RunEntry> entries;
@@ -241,12 +289,15 @@ Result<std::vector<RunEntry>> IndexRun::read_block(std::size_t block) const {
     entry.id = ChunkId{in.array<32>()};
     entry.pack = in.u32();
     entry.ordinal = in.u32();
-    const bool ordered = entries.empty() ? entry.id == fences_[block] : entries.back().id < entry.id;
-    if (!ordered || entry.pack >= packs_.size()) return corrupt(key_, format("block {} is not valid", block));
+    const bool ordered =
+        entries.empty() ? entry.id == fences_[block] : entries.back().id < entry.id;
+    const bool placed = entry.pack < packs_.size() && entry.ordinal < packs_[entry.pack].chunks;
+    if (!ordered || !placed) return corrupt(key_, format("block {} is not valid", block));
     entries.push_back(entry);
   }
-  in.zeros(kBlockChecksumOffset - in.position());
-  if (!in.ok()) return corrupt(key_, format("block {} is not valid", block));
+  if (block + 1 < fences_.size() && !(entries.back().id < fences_[block + 1])) {
+    return corrupt(key_, format("block {} is not valid", block));
+  }
   return entries;
 }
 

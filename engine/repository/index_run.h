@@ -1,11 +1,12 @@
 // One immutable sorted run of the index: chunk id -> pack and ordinal.
 //
-// Entries lie in blocks of 16 KiB, each with its own checksum, read one at a time; the directory (packs, first keys, filter) is
-// held in memory. Damage of the directory makes the run unusable, damage of a block is met when the block is read: the
-// caller falls back to the packs' own footers either way.
+// Entries lie in blocks of 16 KiB (the last one shorter), each with its own checksum, read one at a
+// time; the directory (packs, first keys, filter) is held in memory. Damage of the directory makes
+// the run unusable, damage of a block is met when the block is read: the caller falls back to the
+// packs' own footers either way.
 //
 // Units:    sizes are bytes.
-// Memory:   directory: about 1.3 bytes per entry and 48 bytes per pack; one block per lookup on the stack of the caller.
+// Memory:   directory: about 1.4 bytes per entry and 90 bytes per pack; one block per lookup.
 // Threads:  immutable once opened; lookups from any thread.
 // Errors:   corrupt, unsupported, io.
 // Format:   docs/format.md, "Index runs".
@@ -37,12 +38,13 @@ struct RunEntry {
 
 struct IndexRunContent {
   std::vector<IndexedPack> packs;
-  std::vector<RunEntry> entries;    // any order; sorted by the encoder
+  std::vector<RunEntry> entries;   // any order; sorted by the encoder
   std::vector<RunRef> superseded;  // runs whose content this one holds too
 };
 
 // The whole object. Asserts that entries name packs of the content.
-std::vector<std::byte> encode_index_run(IndexRunContent content, const RepositoryId& repository, const std::string& key);
+std::vector<std::byte> encode_index_run(IndexRunContent content, const RepositoryId& repository,
+                                        const std::string& key);
 
 class IndexRun {
  public:
@@ -54,7 +56,8 @@ class IndexRun {
   std::uint64_t entries() const { return entries_; }
 
   Result<std::optional<RunEntry>> find(const ChunkId& id) const;
-  // Every entry in id order, block by block; for verification and merging. Checks block checksums and order.
+  // Every entry in id order, block by block; for verification and merging. Checks block checksums
+  // and order.
   Result<std::vector<RunEntry>> read_block(std::size_t block) const;
   std::size_t blocks() const { return fences_.size(); }
 
@@ -62,14 +65,15 @@ class IndexRun {
   IndexRun() = default;
   Status parse_directory(ByteSpan directory);
   bool filter_may_contain(const ChunkId& id) const;
+  std::uint64_t blocks_bytes() const;
 
   std::unique_ptr<io::ObjectReader> object_;
   RunRef ref_;
   std::string key_;
   std::vector<IndexedPack> packs_;
   std::vector<RunRef> superseded_;
-  std::vector<std::uint32_t> filter_;   // 8 words per filter block
-  std::vector<ChunkId> fences_;         // first id of each block
+  std::vector<std::uint32_t> filter_;  // 8 words per filter block
+  std::vector<ChunkId> fences_;        // first id of each block
   std::uint64_t entries_ = 0;
   std::uint64_t blocks_offset_ = 0;
 };

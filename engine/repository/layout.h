@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "base/types.h"
 
@@ -41,7 +42,9 @@ struct RunRef {
 
 // Letters, digits, '_', '-', '.', at most 63, beginning with a letter, digit or '_'.
 Status check_cluster_name(std::string_view name);
-// "20261123T020222Z-F" or "-I".
+// A backup's name is the second it began and its kind: "20261123T020222Z-F" or "-I". Its time, or
+// nothing when this is no such name.
+std::optional<UtcTime> backup_time(std::string_view name);
 bool is_backup_name(std::string_view name);
 
 // Keys of one cluster. A value; cheap to copy.
@@ -56,9 +59,13 @@ class ClusterLayout {
   std::string snapshot(std::string_view id) const { return snapshots() + "/" + std::string(id); }
   std::string packs() const { return root_ + "/packs"; }
   std::string packs_of(std::string_view lease) const { return packs() + "/" + std::string(lease); }
-  std::string pack(const PackRef& pack) const { return packs_of(pack.lease) + "/" + to_hex(pack.name.bytes); }
+  std::string pack(const PackRef& pack) const {
+    return packs_of(pack.lease) + "/" + to_hex(pack.name.bytes);
+  }
   std::string index() const { return root_ + "/index"; }
-  std::string run(const RunRef& run) const { return index() + "/" + run.lease + "-" + std::to_string(run.number); }
+  std::string run(const RunRef& run) const {
+    return index() + "/" + run.lease + "-" + std::to_string(run.number);
+  }
   std::string gc() const { return root_ + "/gc"; }
 
   // The inverses; nothing when the key is not of this kind.

@@ -19,8 +19,8 @@ constexpr int kNameAttemptsMax = 100;
 // The newest name that anything in the cluster bears; empty when there is none.
 Result<std::string> newest_name(const Cluster& cluster) {
   std::string newest;
-  for (const std::string& prefix :
-       {cluster.layout.leases(), cluster.layout.snapshots(), cluster.layout.packs(), cluster.layout.index()}) {
+  for (const std::string& prefix : {cluster.layout.leases(), cluster.layout.snapshots(),
+                                    cluster.layout.packs(), cluster.layout.index()}) {
     for (const io::ObjectInfo& object : HAUL_TRY(cluster.store->list(prefix))) {
       const std::string name = object.key.substr(prefix.size() + 1, 18);
       if (is_backup_name(name)) newest = std::max(newest, name);
@@ -29,10 +29,22 @@ Result<std::string> newest_name(const Cluster& cluster) {
   return newest;
 }
 
-// The first second, from `time` on, whose name comes after `newest`.
+// The clock's second, or the first one after `newest`: names never go back, whatever the clock
+// does.
 UtcTime second_after(UtcTime time, const std::string& newest) {
-  while (!newest.empty() && to_compact_iso8601(time) <= newest.substr(0, 16)) time.microseconds += 1'000'000;
-  return time;
+  const std::optional<UtcTime> taken = backup_time(newest);
+  return taken ? std::max(time, UtcTime{taken->microseconds + 1'000'000}) : time;
+}
+
+// A backup that began and ended between our listing and our lease may have borne the name; its
+// objects would be taken for ours.
+Result<bool> was_used(const Cluster& cluster, const std::string& id) {
+  for (const std::string& key : {cluster.layout.snapshot(id), cluster.layout.run({id, 1})}) {
+    const auto info = cluster.store->head(key);
+    if (info) return true;
+    if (info.error().code() != ErrorCode::not_found) return info.error();
+  }
+  return !HAUL_TRY(cluster.store->list(cluster.layout.packs_of(id))).empty();
 }
 
 }  // namespace
@@ -53,21 +65,39 @@ Lease::Lease(const Cluster& cluster, std::string id, const LeaseHolder& holder, 
 
 Lease::~Lease() = default;
 
-Result<std::unique_ptr<Lease>> Lease::create_for_backup(const Cluster& cluster, char kind, const LeaseHolder& holder,
-                                                        Clock& clock) {
+Result<std::unique_ptr<Lease>> Lease::create_for_backup(const Cluster& cluster, char kind,
+                                                        const LeaseHolder& holder, Clock& clock,
+                                                        std::chrono::nanoseconds refresh_interval) {
   for (int attempt = 0; attempt < kNameAttemptsMax; ++attempt) {
-    const UtcTime time = second_after(clock.now_utc(), HAUL_TRY(newest_name(cluster)));
-    std::unique_ptr<Lease> lease(
-        new Lease(cluster, to_compact_iso8601(time) + "-" + std::string(1, kind), holder, clock.now_utc()));
-    Status created = cluster.store->put_if_absent(cluster.layout.lease(lease->id_), lease->encode(0));
-    if (!created && created.error().code() == ErrorCode::already_exists) continue;
-    if (!created) return std::move(created).take_error();
-    HAUL_TRY(cluster.store->make_durable(cluster.layout.leases()));
-    lease->refresher_ = std::jthread([raw = lease.get()](std::stop_token stop) { raw->refresh_until_stopped(stop); });
+    const UtcTime now = clock.now_utc();
+    const UtcTime second = second_after(now, HAUL_TRY(newest_name(cluster)));
+    const std::string id = to_compact_iso8601(second) + "-" + std::string(1, kind);
+    if (!is_backup_name(id)) break;
+    std::unique_ptr<Lease> lease(new Lease(cluster, id, holder, now));
+    if (!HAUL_TRY(lease->reserve())) continue;
+    lease->refresher_ = std::jthread([raw = lease.get(), refresh_interval](std::stop_token stop) {
+      raw->refresh_until_stopped(stop, refresh_interval);
+    });
     return lease;
   }
-  return Error(ErrorCode::busy, format("cluster {}: no name could be reserved for a backup", cluster.name),
-               "another process takes the names; try again");
+  return Error(ErrorCode::busy,
+               format("cluster {}: no name could be reserved for a backup", cluster.name),
+               "another process takes the names, or a clock was far ahead; see the cluster's "
+               "leases and snapshots");
+}
+
+Result<bool> Lease::reserve() {
+  Status created = cluster_.store->put_if_absent(cluster_.layout.lease(id_), encode(0));
+  if (!created && created.error().code() == ErrorCode::already_exists) return false;
+  HAUL_TRY(std::move(created));
+  auto used = was_used(cluster_, id_);
+  if (used && !*used) {
+    HAUL_TRY(cluster_.store->make_durable(cluster_.layout.leases()));
+    return true;
+  }
+  HAUL_TRY(cluster_.store->remove(cluster_.layout.lease(id_)));
+  if (!used) return std::move(used).take_error();
+  return false;
 }
 
 std::vector<std::byte> Lease::encode(std::uint64_t counter) const {
@@ -80,19 +110,21 @@ std::vector<std::byte> Lease::encode(std::uint64_t counter) const {
   json.set("started_us", started_.microseconds);
   json.set("generation", std::uint64_t{0});
   json.set("counter", counter);
-  return frame_object(ObjectKind::lease, cluster_.repository, cluster_.layout.lease(id_), bytes_of(json.dump()));
+  return frame_object(ObjectKind::lease, cluster_.repository, cluster_.layout.lease(id_),
+                      bytes_of(json.dump()));
 }
 
-void Lease::refresh_until_stopped(std::stop_token stop) {
+void Lease::refresh_until_stopped(std::stop_token stop, std::chrono::nanoseconds interval) {
   for (std::uint64_t counter = 1;; ++counter) {
     std::unique_lock lock(mutex_);
-    wake_.wait_for(lock, stop, kRefreshInterval, [] { return false; });
+    wake_.wait_for(lock, stop, interval, [] { return false; });
     if (stop.stop_requested()) return;
     lock.unlock();
     Status refreshed = cluster_.store->replace(cluster_.layout.lease(id_), encode(counter));
     if (refreshed) continue;
     lock.lock();
-    failure_ = std::move(refreshed).take_error().with_context("the backup's lease could not be refreshed");
+    failure_ =
+        std::move(refreshed).take_error().with_context("the backup's lease could not be refreshed");
     return;
   }
 }
@@ -127,7 +159,12 @@ Status check_lease(const Cluster& cluster, const std::string& id) {
   if (frame.repository != cluster.repository) {
     return Error(ErrorCode::corrupt, format("{}: belongs to another repository", key));
   }
-  HAUL_TRY(Json::parse(text_of(frame.body)));
+  auto json = Json::parse(text_of(frame.body));
+  if (!json) return std::move(json).take_error().with_context(key);
+  const auto name = json->string_at("lease");
+  if (!name || *name != id) {
+    return Error(ErrorCode::corrupt, format("{}: describes another lease", key));
+  }
   return ok();
 }
 

@@ -1,7 +1,9 @@
-// Who is writing or reading a cluster now: reserves a backup's name and lets gc see that someone is there.
+// Who is writing or reading a cluster now: reserves a backup's name and lets gc see that someone is
+// there.
 //
-// Creating a lease is the first thing a backup does, before it lists packs: a pack seen after that is safe from any gc that
-// begins later. A counter, not a clock, shows that the holder lives; it is raised every 30 s by a thread of the lease.
+// Creating a lease is the first thing a backup does, before it lists packs: a pack seen after that
+// is safe from any gc that begins later. A counter, not a clock, shows that the holder lives; it is
+// raised every 30 s by a thread of the lease.
 //
 // Memory:   constant.
 // Threads:  one owner; owns one thread.
@@ -34,10 +36,11 @@ class Lease {
  public:
   static constexpr std::chrono::seconds kRefreshInterval{30};
 
-  // Reserves a name for a new backup of the given kind ('F' or 'I'): the clock's second, or the first one after every name
-  // that exists. Durable when it returns.
-  static Result<std::unique_ptr<Lease>> create_for_backup(const Cluster& cluster, char kind, const LeaseHolder& holder,
-                                                          Clock& clock);
+  // Reserves a name for a new backup of the given kind ('F' or 'I'): the clock's second, or the
+  // first one after every name that exists. Durable when it returns.
+  static Result<std::unique_ptr<Lease>> create_for_backup(
+      const Cluster& cluster, char kind, const LeaseHolder& holder, Clock& clock,
+      std::chrono::nanoseconds refresh_interval = kRefreshInterval);
   // Abandons: the object stays for gc to judge. release() is the orderly end.
   ~Lease();
 
@@ -50,7 +53,9 @@ class Lease {
  private:
   Lease(const Cluster& cluster, std::string id, const LeaseHolder& holder, UtcTime started);
   std::vector<std::byte> encode(std::uint64_t counter) const;
-  void refresh_until_stopped(std::stop_token stop);
+  // False when the name is or was another's.
+  Result<bool> reserve();
+  void refresh_until_stopped(std::stop_token stop, std::chrono::nanoseconds interval);
 
   const Cluster cluster_;
   const std::string id_;

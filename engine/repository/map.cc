@@ -1,5 +1,7 @@
 #include "engine/repository/map.h"
 
+#include <algorithm>
+
 #include "base/format.h"
 
 namespace haul::repository {
@@ -48,6 +50,7 @@ void append_region(MapLeaf& leaf, const ChunkId& id, std::uint32_t pages) {
 }
 
 std::vector<std::byte> encode_map_leaf(const MapLeaf& leaf) {
+  HAUL_ASSERT(leaf.region_digests.size() <= kLeafPages / kChunkPagesMin);
   ByteWriter out;
   out.u16(static_cast<std::uint16_t>(leaf.pages()));
   out.u16(static_cast<std::uint16_t>(leaf.chunks.size()));
@@ -72,12 +75,13 @@ std::vector<std::byte> encode_map_leaf(const MapLeaf& leaf) {
 
 namespace {
 
-// Region by region: an extent never crosses into the next region, and without a stored digest the region is one whole
-// chunk or holes only.
+// Region by region: an extent never crosses into the next region, and without a stored digest the
+// region is one whole chunk or holes only.
 Status check_regions(const MapLeaf& leaf, std::uint32_t pages, std::uint32_t chunk_pages) {
   std::size_t next = 0;
   for (std::size_t region = 0; region < leaf.region_digests.size(); ++region) {
-    const std::uint32_t region_pages = std::min(chunk_pages, pages - static_cast<std::uint32_t>(region) * chunk_pages);
+    const std::uint32_t region_pages =
+        std::min(chunk_pages, pages - static_cast<std::uint32_t>(region) * chunk_pages);
     std::uint32_t filled = 0;
     bool only_holes = true;
     const std::size_t first = next;
@@ -87,9 +91,10 @@ Status check_regions(const MapLeaf& leaf, std::uint32_t pages, std::uint32_t chu
       ++next;
     }
     if (filled != region_pages) return corrupt("extents do not fit the regions");
-    if (!leaf.region_digests[region] && !only_holes && !is_whole_chunk(leaf.extents[first], region_pages)) {
-      return corrupt("a region's digest is missing");
-    }
+    const bool derived = only_holes || is_whole_chunk(leaf.extents[first], region_pages);
+    const auto& digest = leaf.region_digests[region];
+    if (!digest && !derived) return corrupt("a region's digest is missing");
+    if (digest && (only_holes || digest->is_zero())) return corrupt("a hole has a digest");
   }
   if (next != leaf.extents.size()) return corrupt("extents do not fit the regions");
   return ok();
@@ -105,18 +110,23 @@ Result<MapLeaf> decode_map_leaf(ByteSpan bytes, std::uint32_t pages, std::uint32
   const std::size_t extents = in.u16();
   const std::size_t regions = in.u16();
   const std::uint64_t stored_digests = in.u64();
-  if (!in.ok() || stored_pages != pages || pages == 0 || pages > kLeafPages || extents > pages || chunks > extents ||
-      regions != (pages + chunk_pages - 1) / chunk_pages || (regions < 64 && stored_digests >> regions != 0)) {
+  if (!in.ok() || stored_pages != pages || pages == 0 || pages > kLeafPages || extents > pages ||
+      chunks > extents || regions != (pages + chunk_pages - 1) / chunk_pages ||
+      (regions < 64 && stored_digests >> regions != 0)) {
     return corrupt("a leaf's counts are not valid");
   }
-  for (std::size_t i = 0; i < chunks; ++i) leaf.chunks.push_back(ChunkId{in.array<32>()});
+  for (std::size_t i = 0; i < chunks; ++i) {
+    leaf.chunks.push_back(ChunkId{in.array<32>()});
+    if (leaf.chunks.back().is_zero()) return corrupt("a chunk has no id");
+  }
   for (std::size_t i = 0; i < extents; ++i) {
     Extent extent;
     extent.chunk = in.u16();
     extent.first_page = in.u8();
     extent.pages = in.u8();
-    const bool valid = extent.pages > 0 && std::uint32_t{extent.first_page} + extent.pages <= chunk_pages &&
-                       (extent.chunk < chunks || (extent.chunk == Extent::kHole && extent.first_page == 0));
+    const bool valid =
+        extent.pages > 0 && std::uint32_t{extent.first_page} + extent.pages <= chunk_pages &&
+        (extent.chunk < chunks || (extent.chunk == Extent::kHole && extent.first_page == 0));
     if (!valid) return corrupt("an extent is not valid");
     leaf.extents.push_back(extent);
   }
@@ -155,7 +165,9 @@ std::uint64_t map_leaves(std::uint64_t size_bytes, std::uint32_t page_size_bytes
 
 std::uint32_t map_depth(std::uint64_t leaves) {
   std::uint32_t depth = 0;
-  for (std::uint64_t nodes = leaves; nodes > 1; nodes = (nodes + kMapNodeFanout - 1) / kMapNodeFanout) ++depth;
+  for (std::uint64_t nodes = leaves; nodes > 1;
+       nodes = (nodes + kMapNodeFanout - 1) / kMapNodeFanout)
+    ++depth;
   return depth;
 }
 

@@ -1,8 +1,9 @@
 // Where each page of a file lies: leaves of 512 pages under nodes.
 //
-// A leaf lists the chunks it draws on, then extents in page order: so many pages of that chunk from that page on, or a hole of
-// zeros. Per region (an aligned run of chunk_pages pages) it keeps the digest that a chunk of exactly that region has: where
-// the region is one whole chunk this is the chunk's id, else it is stored.
+// A leaf lists the chunks it draws on, then extents in page order: so many pages of that chunk from
+// that page on, or a hole of zeros. Per region (an aligned run of chunk_pages pages) it keeps the
+// digest that a chunk of exactly that region has: where the region is one whole chunk this is the
+// chunk's id, else it is stored.
 //
 // Units:    pages of the file's page size; the last page of a file may be short.
 // Memory:   one leaf: up to 512 chunk ids.
@@ -37,12 +38,14 @@ struct MapLeaf {
   std::vector<std::optional<Digest>> region_digests;
 
   std::uint32_t pages() const;
-  // The region digest, derived where it is not stored; zero for a hole. Asserts that the region exists.
+  // The region digest, derived where it is not stored; zero for a hole. Asserts that the region
+  // exists.
   Digest region_digest(std::size_t region, std::uint32_t chunk_pages) const;
   bool operator==(const MapLeaf&) const = default;
 };
 
-// Adds one region as the chunk `id`, or as a hole for the zero id. Regions come in order, all but the last one whole.
+// Adds one region as the chunk `id`, or as a hole for the zero id. Regions come in order, all but
+// the last one whole.
 void append_region(MapLeaf& leaf, const ChunkId& id, std::uint32_t pages);
 
 std::vector<std::byte> encode_map_leaf(const MapLeaf& leaf);
@@ -54,7 +57,8 @@ inline constexpr std::size_t kMapNodeFanout = 4096;
 std::vector<std::byte> encode_map_node(std::span<const ChunkId> children);
 Result<std::vector<ChunkId>> decode_map_node(ByteSpan bytes);
 
-// How many leaves `size_bytes` take, and how many levels of nodes stand over them (0: the root is the leaf).
+// How many leaves `size_bytes` take, and how many levels of nodes stand over them (0: the root is
+// the leaf).
 std::uint64_t map_leaves(std::uint64_t size_bytes, std::uint32_t page_size_bytes);
 std::uint32_t map_depth(std::uint64_t leaves);
 

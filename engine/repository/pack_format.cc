@@ -1,6 +1,7 @@
 #include "engine/repository/pack_format.h"
 
 #include <bit>
+#include <limits>
 
 #include "base/format.h"
 
@@ -23,12 +24,19 @@ std::uint64_t short_checksum(ByteSpan bytes) {
 }
 
 void write_shape(ByteWriter& out, const PackedChunk& chunk) {
+  HAUL_ASSERT(std::has_single_bit(chunk.page_size_bytes));
   out.u32(chunk.stored_bytes);
   out.u32(chunk.raw_bytes);
   out.u8(static_cast<std::uint8_t>(chunk.codec));
   out.u8(static_cast<std::uint8_t>(chunk.kind));
   out.u8(static_cast<std::uint8_t>(std::countr_zero(chunk.page_size_bytes)));
   out.u8(0);
+}
+
+bool raw_size_fits(const PackedChunk& chunk) {
+  if (chunk.raw_bytes == 0) return false;
+  if (!is_metadata(chunk.kind)) return chunk.pages() <= kChunkPagesMax;
+  return chunk.page_size_bytes == kMetadataPageSize && chunk.raw_bytes <= kMetadataChunkBytesMax;
 }
 
 // Sizes, codec and kind, each checked before anything relies on it.
@@ -46,11 +54,10 @@ Result<PackedChunk> read_shape(ByteReader& in, const std::string& key) {
   chunk.codec = HAUL_TRY(compress::codec_from_byte(codec));
   chunk.kind = static_cast<ChunkKind>(kind);
   chunk.page_size_bytes = 1U << page_size_log2;
-  const bool sizes_fit = chunk.raw_bytes > 0 && chunk.raw_bytes <= kChunkBytesMax && chunk.stored_bytes > 0 &&
-                         chunk.stored_bytes <= chunk.raw_bytes;
-  if (!sizes_fit || (chunk.codec == compress::Codec::none && chunk.stored_bytes != chunk.raw_bytes)) {
-    return corrupt(key, "a chunk's sizes are not valid");
-  }
+  const bool stored_fits = chunk.codec == compress::Codec::none
+                               ? chunk.stored_bytes == chunk.raw_bytes
+                               : chunk.stored_bytes > 0 && chunk.stored_bytes < chunk.raw_bytes;
+  if (!raw_size_fits(chunk) || !stored_fits) return corrupt(key, "a chunk's sizes are not valid");
   return chunk;
 }
 
@@ -71,7 +78,8 @@ std::vector<std::byte> encode_pack_header(const RepositoryId& repository, const 
   return std::move(out).take();
 }
 
-Status check_pack_header(ByteSpan header, const RepositoryId& repository, const PackName& name, const std::string& key) {
+Status check_pack_header(ByteSpan header, const RepositoryId& repository, const PackName& name,
+                         const std::string& key) {
   ByteReader in(header);
   const RepositoryId stored_repository = HAUL_TRY(read_object_header(in, ObjectKind::pack, key));
   const PackName stored_name{in.array<32>()};
@@ -103,7 +111,7 @@ Result<PackedChunk> parse_chunk_frame(ByteSpan frame, const std::string& key) {
 
 std::vector<std::byte> encode_pack_footer(const PackFooter& footer, const PackName& name) {
   ByteWriter out;
-  std::uint32_t tags = 0;
+  std::uint64_t tags = 0;
   for (const PackedChunk& chunk : footer.chunks) {
     const std::size_t start = out.size();
     out.bytes(chunk.id.bytes);
@@ -111,8 +119,9 @@ std::vector<std::byte> encode_pack_footer(const PackFooter& footer, const PackNa
     write_shape(out, chunk);
     HAUL_ASSERT(out.size() - start == kFooterEntryBytes);
     HAUL_ASSERT(chunk.tags.size() == chunk.pages());
-    tags += static_cast<std::uint32_t>(chunk.tags.size());
+    tags += chunk.tags.size();
   }
+  HAUL_ASSERT(tags <= std::numeric_limits<std::uint32_t>::max());
   for (const PackedChunk& chunk : footer.chunks) {
     for (const std::uint64_t tag : chunk.tags) out.u64(tag);
   }
@@ -121,14 +130,17 @@ std::vector<std::byte> encode_pack_footer(const PackFooter& footer, const PackNa
   out.u64(footer.footer_offset);
   out.u64(pack_bytes);
   out.u32(static_cast<std::uint32_t>(footer.chunks.size()));
-  out.u32(tags);
+  out.u32(static_cast<std::uint32_t>(tags));
   out.bytes(footer.data_checksum.bytes);
   out.bytes(footer_checksum(name, out.view()).bytes);
   return std::move(out).take();
 }
 
-Result<PackTrailer> parse_pack_trailer(ByteSpan trailer, std::uint64_t pack_bytes, const std::string& key) {
-  if (trailer.size() != kPackTrailerBytes) return corrupt(key, "the trailer is cut off");
+Result<PackTrailer> parse_pack_trailer(ByteSpan trailer, std::uint64_t pack_bytes,
+                                       const std::string& key) {
+  if (trailer.size() != kPackTrailerBytes || pack_bytes < kPackBytesMin) {
+    return corrupt(key, "the trailer is cut off");
+  }
   ByteReader in(trailer);
   const ByteSpan magic = in.bytes(kTrailerMagic.size());
   PackTrailer result;
@@ -140,15 +152,17 @@ Result<PackTrailer> parse_pack_trailer(ByteSpan trailer, std::uint64_t pack_byte
   if (text_of(magic) != kTrailerMagic || result.pack_bytes != pack_bytes) {
     return corrupt(key, "the trailer is damaged or the pack was cut");
   }
-  const std::uint64_t footer_bytes = std::uint64_t{result.chunks} * kFooterEntryBytes + std::uint64_t{result.tags} * 8;
-  const bool fits = result.footer_offset >= kPackHeaderBytes && result.footer_offset <= pack_bytes - kPackTrailerBytes &&
+  const std::uint64_t footer_bytes =
+      std::uint64_t{result.chunks} * kFooterEntryBytes + std::uint64_t{result.tags} * 8;
+  const bool fits = result.footer_offset >= kPackHeaderBytes &&
+                    result.footer_offset <= pack_bytes - kPackTrailerBytes &&
                     pack_bytes - kPackTrailerBytes - result.footer_offset == footer_bytes;
   if (!fits) return corrupt(key, "the trailer's sizes do not fit the pack");
   return result;
 }
 
-Result<PackFooter> parse_pack_footer(ByteSpan tail, const PackTrailer& trailer, const PackName& name,
-                                     const std::string& key) {
+Result<PackFooter> parse_pack_footer(ByteSpan tail, const PackTrailer& trailer,
+                                     const PackName& name, const std::string& key) {
   HAUL_ASSERT(tail.size() == trailer.pack_bytes - trailer.footer_offset);
   const ByteSpan covered = tail.first(tail.size() - (kPackTrailerBytes - kTrailerChecksumOffset));
   ByteReader stored_sum(tail.subspan(covered.size()));
@@ -160,6 +174,7 @@ Result<PackFooter> parse_pack_footer(ByteSpan tail, const PackTrailer& trailer, 
   footer.footer_offset = trailer.footer_offset;
   footer.data_checksum = trailer.data_checksum;
   footer.chunks.reserve(trailer.chunks);
+  std::uint64_t end = kPackHeaderBytes;  // of the chunks so far
   std::uint64_t tags = 0;
   for (std::uint32_t i = 0; i < trailer.chunks; ++i) {
     const ChunkId id{in.array<32>()};
@@ -167,13 +182,17 @@ Result<PackFooter> parse_pack_footer(ByteSpan tail, const PackTrailer& trailer, 
     PackedChunk chunk = HAUL_TRY(read_shape(in, key));
     chunk.id = id;
     chunk.offset = offset;
-    if (offset < kPackHeaderBytes + kChunkFrameBytes || offset > footer.footer_offset ||
+    // One after another without a gap: a footer can neither hide bytes nor point outside.
+    if (offset != end + kChunkFrameBytes || offset > footer.footer_offset ||
         chunk.stored_bytes > footer.footer_offset - offset) {
-      return corrupt(key, "a chunk lies outside the pack");
+      return corrupt(key, "a chunk does not follow the one before it");
     }
+    end = offset + chunk.stored_bytes;
     tags += chunk.pages();
     footer.chunks.push_back(std::move(chunk));
   }
+  if (end != footer.footer_offset)
+    return corrupt(key, "bytes before the footer belong to no chunk");
   if (tags != trailer.tags) return corrupt(key, "the page tags do not fit the chunks");
   for (PackedChunk& chunk : footer.chunks) {
     chunk.tags.resize(chunk.pages());

@@ -1,7 +1,7 @@
 // The parts of a pack: header, chunk frames, footer, trailer.
 //
-// A pack explains itself twice: the footer lists its chunks, and every chunk is preceded by a frame, so that a pack whose
-// footer is damaged can still be walked.
+// A pack explains itself twice: the footer lists its chunks, and every chunk is preceded by a
+// frame, so that a pack whose footer is damaged can still be walked.
 //
 // Units:    offsets and sizes are bytes from the start of the pack.
 // Memory:   a footer takes about 330 bytes per chunk in memory.
@@ -25,6 +25,10 @@ inline constexpr std::size_t kChunkFrameBytes = 20;
 inline constexpr std::size_t kFooterEntryBytes = 52;
 inline constexpr std::size_t kPackTrailerBytes = 64;
 inline constexpr std::size_t kPackBytesMin = kPackHeaderBytes + kPackTrailerBytes;
+// A pack is closed by the chunk that fills it, so that it exceeds its size by less than one chunk
+// with all that describes it.
+inline constexpr std::uint64_t kPackBytesMax =
+    kPackSizeMax + kChunkBytesMax + kChunkFrameBytes + kFooterEntryBytes + 8 * kChunkPagesMax;
 
 // One chunk as it lies in a pack.
 struct PackedChunk {
@@ -41,13 +45,14 @@ struct PackedChunk {
 };
 
 struct PackFooter {
-  std::uint64_t footer_offset = 0;  // where the chunks end
+  std::uint64_t footer_offset = 0;   // where the chunks end
   compress::Checksum data_checksum;  // of everything before it
   std::vector<PackedChunk> chunks;
 };
 
 std::vector<std::byte> encode_pack_header(const RepositoryId& repository, const PackName& name);
-Status check_pack_header(ByteSpan header, const RepositoryId& repository, const PackName& name, const std::string& key);
+Status check_pack_header(ByteSpan header, const RepositoryId& repository, const PackName& name,
+                         const std::string& key);
 
 // What precedes a chunk's stored bytes.
 std::vector<std::byte> encode_chunk_frame(const PackedChunk& chunk);
@@ -65,9 +70,10 @@ struct PackTrailer {
   compress::Checksum data_checksum;
 };
 // The trailer alone, so that the footer can be read; its checksum comes with parse_pack_footer().
-Result<PackTrailer> parse_pack_trailer(ByteSpan trailer, std::uint64_t pack_bytes, const std::string& key);
+Result<PackTrailer> parse_pack_trailer(ByteSpan trailer, std::uint64_t pack_bytes,
+                                       const std::string& key);
 // `tail` is everything from trailer.footer_offset to the end of the pack.
-Result<PackFooter> parse_pack_footer(ByteSpan tail, const PackTrailer& trailer, const PackName& name,
-                                     const std::string& key);
+Result<PackFooter> parse_pack_footer(ByteSpan tail, const PackTrailer& trailer,
+                                     const PackName& name, const std::string& key);
 
 }  // namespace haul::repository

@@ -17,7 +17,7 @@ Error corrupt(const std::string& key, std::string_view what) {
 Result<PackReader> PackReader::open(const Cluster& cluster, const PackRef& ref) {
   const std::string key = cluster.layout.pack(ref);
   PackReader reader(cluster, ref, key, HAUL_TRY(cluster.store->open(key)));
-  if (reader.size_bytes() < kPackBytesMin || reader.size_bytes() > kPackSizeMax + kPackSizeMax) {
+  if (reader.size_bytes() < kPackBytesMin || reader.size_bytes() > kPackBytesMax) {
     return corrupt(key, format("{} bytes cannot be a pack", reader.size_bytes()));
   }
   Status footer = reader.read_footer();
@@ -63,7 +63,8 @@ Status PackReader::walk_frames() {
     HAUL_TRY(object_->read_at(chunk.offset, stored));
     raw.resize(chunk.raw_bytes);
     std::vector<Digest> digests(chunk.pages());
-    // A chunk that does not decode keeps its place, without an id to be found by; what follows it may be sound.
+    // A chunk that does not decode keeps its place, without an id to be found by; what follows it
+    // may be sound.
     if (decompressor.decompress(chunk.codec, stored, raw)) {
       identity_->page_digests(raw, chunk.page_size_bytes, digests);
       chunk.id = identity_->chunk_id(chunk.kind, chunk.page_size_bytes, raw.size(), digests);
@@ -75,14 +76,16 @@ Status PackReader::walk_frames() {
   return ok();
 }
 
-Status PackReader::read_chunk(std::size_t ordinal, compress::Decompressor& decompressor, MutableByteSpan raw) const {
+Status PackReader::read_chunk(std::size_t ordinal, compress::Decompressor& decompressor,
+                              MutableByteSpan raw) const {
   HAUL_ASSERT(ordinal < footer_.chunks.size());
   const PackedChunk& chunk = footer_.chunks[ordinal];
   HAUL_ASSERT(raw.size() == chunk.raw_bytes);
   std::vector<std::byte> stored(chunk.stored_bytes);
   HAUL_TRY(object_->read_at(chunk.offset, stored));
   Status decoded = decompressor.decompress(chunk.codec, stored, raw);
-  if (!decoded) return std::move(decoded).take_error().with_context(format("{}: chunk {}", key_, ordinal));
+  if (!decoded)
+    return std::move(decoded).take_error().with_context(format("{}: chunk {}", key_, ordinal));
   if (identity_->chunk_id_of(chunk.kind, chunk.page_size_bytes, raw) != chunk.id) {
     return corrupt(key_, format("chunk {} is not what its id says", ordinal));
   }
@@ -93,8 +96,8 @@ Status PackReader::check_data_checksum() const {
   compress::Checksummer sum;
   std::vector<std::byte> buffer(1 << 20);
   for (std::uint64_t offset = 0; offset < footer_.footer_offset; offset += buffer.size()) {
-    const MutableByteSpan part =
-        MutableByteSpan(buffer).first(std::min<std::uint64_t>(buffer.size(), footer_.footer_offset - offset));
+    const MutableByteSpan part = MutableByteSpan(buffer).first(
+        std::min<std::uint64_t>(buffer.size(), footer_.footer_offset - offset));
     HAUL_TRY(object_->read_at(offset, part));
     sum.update(part);
   }
@@ -102,14 +105,15 @@ Status PackReader::check_data_checksum() const {
   return ok();
 }
 
-Status PackReader::check_frame_and_chunk(std::size_t ordinal, compress::Decompressor& decompressor) const {
+Status PackReader::check_frame_and_chunk(std::size_t ordinal,
+                                         compress::Decompressor& decompressor) const {
   const PackedChunk& listed = footer_.chunks[ordinal];
   std::vector<std::byte> frame_bytes(kChunkFrameBytes);
   HAUL_TRY(object_->read_at(listed.offset - kChunkFrameBytes, frame_bytes));
   const PackedChunk frame = HAUL_TRY(parse_chunk_frame(frame_bytes, key_));
-  const bool agree = frame.stored_bytes == listed.stored_bytes && frame.raw_bytes == listed.raw_bytes &&
-                     frame.codec == listed.codec && frame.kind == listed.kind &&
-                     frame.page_size_bytes == listed.page_size_bytes;
+  const bool agree = frame.stored_bytes == listed.stored_bytes &&
+                     frame.raw_bytes == listed.raw_bytes && frame.codec == listed.codec &&
+                     frame.kind == listed.kind && frame.page_size_bytes == listed.page_size_bytes;
   if (!agree) return corrupt(key_, format("frame and footer disagree on chunk {}", ordinal));
 
   std::vector<std::byte> raw(listed.raw_bytes);
@@ -117,7 +121,8 @@ Status PackReader::check_frame_and_chunk(std::size_t ordinal, compress::Decompre
   std::vector<Digest> digests(listed.pages());
   identity_->page_digests(raw, listed.page_size_bytes, digests);
   for (std::size_t i = 0; i < digests.size(); ++i) {
-    if (digests[i].tag() != listed.tags[i]) return corrupt(key_, format("a page tag of chunk {} is wrong", ordinal));
+    if (digests[i].tag() != listed.tags[i])
+      return corrupt(key_, format("a page tag of chunk {} is wrong", ordinal));
   }
   return ok();
 }
@@ -127,7 +132,9 @@ Result<std::vector<std::string>> PackReader::find_damage() const {
   // Damage is collected; anything else ends the check.
   const auto note = [&findings](Status status) -> Status {
     if (status) return ok();
-    if (status.error().code() != ErrorCode::corrupt && status.error().code() != ErrorCode::unsupported) return status;
+    if (status.error().code() != ErrorCode::corrupt &&
+        status.error().code() != ErrorCode::unsupported)
+      return status;
     findings.push_back(status.error().message());
     return ok();
   };
@@ -140,7 +147,8 @@ Result<std::vector<std::string>> PackReader::find_damage() const {
     findings.push_back(footer_damage_);
   }
   compress::Decompressor decompressor;
-  for (std::size_t i = 0; i < footer_.chunks.size(); ++i) HAUL_TRY(note(check_frame_and_chunk(i, decompressor)));
+  for (std::size_t i = 0; i < footer_.chunks.size(); ++i)
+    HAUL_TRY(note(check_frame_and_chunk(i, decompressor)));
   return findings;
 }
 

@@ -1,6 +1,7 @@
 // Reads one pack: its list of chunks, single chunks, or every byte.
 //
-// Where the footer is damaged the list is rebuilt by walking the chunk frames and computing each id from the decoded bytes.
+// Where the footer is damaged the list is rebuilt by walking the chunk frames and computing each id
+// from the decoded bytes.
 //
 // Units:    sizes are bytes.
 // Memory:   the footer; one chunk at a time.
@@ -24,7 +25,8 @@ class PackReader {
   // How the list of chunks was had.
   enum class Source { footer, frames };
 
-  // Opens the pack and reads its footer; falls back to walking the frames, in which case footer_damage() says why.
+  // Opens the pack and reads its footer; falls back to walking the frames, in which case
+  // footer_damage() says why.
   static Result<PackReader> open(const Cluster& cluster, const PackRef& ref);
 
   const PackRef& ref() const { return ref_; }
@@ -35,14 +37,16 @@ class PackReader {
   const std::string& footer_damage() const { return footer_damage_; }
 
   // Reads, decodes and verifies the id of one chunk; `raw` has exactly its raw size.
-  Status read_chunk(std::size_t ordinal, compress::Decompressor& decompressor, MutableByteSpan raw) const;
+  Status read_chunk(std::size_t ordinal, compress::Decompressor& decompressor,
+                    MutableByteSpan raw) const;
 
-  // Every byte: header, data checksum, footer, each frame, each chunk decoded and its id and tags recomputed. The first
-  // finding per part, in words; empty when the pack is sound.
+  // Every byte: header, data checksum, footer, each frame, each chunk decoded and its id and tags
+  // recomputed. The first finding per part, in words; empty when the pack is sound.
   Result<std::vector<std::string>> find_damage() const;
 
  private:
-  PackReader(const Cluster& cluster, PackRef ref, std::string key, std::unique_ptr<io::ObjectReader> object)
+  PackReader(const Cluster& cluster, PackRef ref, std::string key,
+             std::unique_ptr<io::ObjectReader> object)
       : object_(std::move(object)),
         ref_(std::move(ref)),
         key_(std::move(key)),

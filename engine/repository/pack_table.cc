@@ -25,10 +25,11 @@ void write_pack_table(ByteWriter& out, const PackTable& table) {
 
 Result<PackTable> read_pack_table(ByteReader& in) {
   const Error invalid(ErrorCode::corrupt, "the pack table is not valid");
-  std::vector<std::string> leases(std::min<std::size_t>(in.u32(), in.remaining()));
-  for (std::string& lease : leases) {
-    lease = in.short_text();
-    if (!is_backup_name(lease)) return invalid;
+  std::vector<std::string> leases;
+  const std::uint32_t lease_count = in.u32();
+  for (std::uint32_t i = 0; i < lease_count; ++i) {
+    leases.push_back(in.short_text());
+    if (!is_backup_name(leases.back())) return invalid;
   }
   const std::uint32_t count = in.u32();
   PackTable table;

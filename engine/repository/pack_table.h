@@ -1,7 +1,9 @@
-// How much of each pack a backup refers to: gc's live set, the structure check and the blast radius of damage.
+// How much of each pack a backup refers to: gc's live set, the structure check and the blast radius
+// of damage.
 //
-// Counted once per reference (a chunk table's entry in a leaf, an inlined id, a child of a node), so that a table can be kept from a
-// parent's by subtracting the leaves that went and adding those that came.
+// Counted once per reference (a chunk table's entry in a leaf, an inlined id, a child of a node),
+// so that a table can be kept from a parent's by subtracting the leaves that went and adding those
+// that came.
 //
 // Memory:   one entry per pack.
 // Threads:  one owner at a time.

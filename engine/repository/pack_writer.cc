@@ -2,7 +2,8 @@
 
 namespace haul::repository {
 
-Result<PackWriter> PackWriter::open(const Cluster& cluster, const std::string& lease, Random& random) {
+Result<PackWriter> PackWriter::open(const Cluster& cluster, const std::string& lease,
+                                    Random& random) {
   PackRef ref;
   ref.lease = lease;
   HAUL_TRY(random.fill(ref.name.bytes));
@@ -24,6 +25,7 @@ Result<std::uint32_t> PackWriter::append(const EncodedChunk& chunk) {
   HAUL_TRY(write(chunk.stored));
   entry.tags.reserve(chunk.digests.size());
   for (const Digest& digest : chunk.digests) entry.tags.push_back(digest.tag());
+  footer_bytes_ += kFooterEntryBytes + entry.tags.size() * sizeof(std::uint64_t);
   footer_.chunks.push_back(std::move(entry));
   return static_cast<std::uint32_t>(footer_.chunks.size() - 1);
 }

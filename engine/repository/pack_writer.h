@@ -41,7 +41,8 @@ class PackWriter {
 
   // Returns the chunk's ordinal.
   Result<std::uint32_t> append(const EncodedChunk& chunk);
-  std::uint64_t size_bytes() const { return offset_; }
+  // What the pack would take if it were finished now.
+  std::uint64_t size_bytes() const { return offset_ + footer_bytes_ + kPackTrailerBytes; }
   std::size_t chunks() const { return footer_.chunks.size(); }
   const PackRef& ref() const { return ref_; }
 
@@ -49,7 +50,8 @@ class PackWriter {
   Result<FinishedPack> finish();
 
  private:
-  PackWriter(std::unique_ptr<io::ObjectWriter> object, PackRef ref) : object_(std::move(object)), ref_(std::move(ref)) {}
+  PackWriter(std::unique_ptr<io::ObjectWriter> object, PackRef ref)
+      : object_(std::move(object)), ref_(std::move(ref)) {}
   Status write(ByteSpan bytes);
 
   std::unique_ptr<io::ObjectWriter> object_;
@@ -57,6 +59,7 @@ class PackWriter {
   PackFooter footer_;
   compress::Checksummer data_checksum_;
   std::uint64_t offset_ = 0;
+  std::uint64_t footer_bytes_ = 0;
 };
 
 }  // namespace haul::repository

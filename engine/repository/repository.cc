@@ -12,6 +12,8 @@ namespace haul::repository {
 namespace {
 
 constexpr std::uint64_t kConfigBytesMax = 64 * 1024;
+// Exists for a moment while init looks at what the store can do.
+constexpr std::string_view kProbeKey = "probe";
 
 struct Config {
   RepositoryParameters parameters;
@@ -25,13 +27,15 @@ Status check_parameters(const RepositoryParameters& parameters) {
                  format("choose a power of two from {} to {}", kChunkPagesMin, kChunkPagesMax));
   }
   if (parameters.pack_size_bytes < kPackSizeMin || parameters.pack_size_bytes > kPackSizeMax) {
-    return Error(ErrorCode::usage, format("packs of {} bytes are not possible", parameters.pack_size_bytes),
+    return Error(ErrorCode::usage,
+                 format("packs of {} bytes are not possible", parameters.pack_size_bytes),
                  "choose a size from 1 MiB to 256 MiB");
   }
   return ok();
 }
 
-std::vector<std::byte> encode_config(const RepositoryId& id, const Config& config, UtcTime created) {
+std::vector<std::byte> encode_config(const RepositoryId& id, const Config& config,
+                                     UtcTime created) {
   Json json = Json::object();
   json.set("repository", to_string(id));
   json.set("format", std::uint64_t{kFormatVersion});
@@ -54,64 +58,85 @@ Result<Config> decode_config(const Json& json, const RepositoryId& id) {
   }
   const std::string digest = HAUL_TRY(json.string_at("digest"));
   if (digest != compress::digest_algorithm()) {
-    return Error(ErrorCode::unsupported, format("the repository uses {}, this program was built with {}", digest,
-                                                compress::digest_algorithm()));
+    return Error(ErrorCode::unsupported,
+                 format("the repository uses {}, this program was built with {}", digest,
+                        compress::digest_algorithm()));
   }
   if (!from_hex(HAUL_TRY(json.string_at("id_key")), config.id_key)) {
     return Error(ErrorCode::corrupt, "the id key is not valid");
   }
   const std::uint64_t chunk_pages = HAUL_TRY(json.uint_at("chunk_pages"));
-  config.parameters.chunk_pages = static_cast<std::uint32_t>(std::min<std::uint64_t>(chunk_pages, UINT32_MAX));
+  config.parameters.chunk_pages =
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(chunk_pages, UINT32_MAX));
   config.parameters.pack_size_bytes = HAUL_TRY(json.uint_at("pack_size_bytes"));
-  if (!check_parameters(config.parameters)) return Error(ErrorCode::corrupt, "a parameter is out of range");
+  if (!check_parameters(config.parameters))
+    return Error(ErrorCode::corrupt, "a parameter is out of range");
   return config;
 }
 
-// A store that overwrites would break every promise; better found at the start than at the first lost backup.
+Result<Config> parse_config(const FramedObject& frame) {
+  return decode_config(HAUL_TRY(Json::parse(text_of(frame.body))), frame.repository);
+}
+
+// A store that overwrites would break every promise; better found at the start than at the first
+// lost backup.
 Status probe_put_if_absent(io::ObjectStore& store) {
-  const std::string key = "probe";
+  const std::string key(kProbeKey);
   HAUL_TRY(store.put_if_absent(key, bytes_of("first")));
   const Status second = store.put_if_absent(key, bytes_of("second"));
   HAUL_TRY(store.remove(key));
-  if (second || second.error().code() != ErrorCode::already_exists) {
-    return Error(ErrorCode::unsupported, format("{}: cannot create files exclusively", store.name()),
+  if (second) {
+    return Error(ErrorCode::unsupported,
+                 format("{}: cannot create files exclusively", store.name()),
                  "use a file system with atomic rename or hard links");
   }
-  return ok();
+  // A full disk says nothing about the store's promises.
+  return second.error().code() == ErrorCode::already_exists ? ok() : second;
 }
 
 }  // namespace
 
-Status Repository::init(io::ObjectStore& store, const RepositoryParameters& parameters, Random& random, Clock& clock) {
+Status Repository::init(io::ObjectStore& store, const RepositoryParameters& parameters,
+                        Random& random, Clock& clock) {
   HAUL_TRY(check_parameters(parameters));
-  const std::vector<io::ObjectInfo> present = HAUL_TRY(store.list(""));
+  std::vector<io::ObjectInfo> present = HAUL_TRY(store.list(""));
+  // An init that was killed left no more than this, and needs no hand to clean up after it.
+  if (present.size() == 1 && present[0].key == kProbeKey) {
+    HAUL_TRY(store.remove(present[0].key));
+    present.clear();
+  }
   if (!present.empty()) {
-    const bool repository = std::ranges::any_of(present, [](const auto& o) { return o.key == kConfigKey; });
+    const bool repository =
+        std::ranges::any_of(present, [](const auto& o) { return o.key == kConfigKey; });
     if (repository) {
       return Error(ErrorCode::already_exists, format("{} is a repository already", store.name()));
     }
-    return Error(ErrorCode::usage, format("{} is not empty", store.name()), "name a new or empty directory");
+    return Error(ErrorCode::usage, format("{} is not empty", store.name()),
+                 "name a new or empty directory");
   }
   HAUL_TRY(probe_put_if_absent(store));
   RepositoryId id;
   Config config{parameters, {}};
   HAUL_TRY(random.fill(id.bytes));
   HAUL_TRY(random.fill(config.id_key));
-  HAUL_TRY(store.put_if_absent(std::string(kConfigKey), encode_config(id, config, clock.now_utc())));
+  HAUL_TRY(
+      store.put_if_absent(std::string(kConfigKey), encode_config(id, config, clock.now_utc())));
   return store.make_durable("");
 }
 
 Result<Repository> Repository::open(std::unique_ptr<io::ObjectStore> store) {
   auto object = store->get(std::string(kConfigKey), kConfigBytesMax);
   if (!object && object.error().code() == ErrorCode::not_found) {
-    return Error(ErrorCode::no_repository, format("{} is not a repository: it has no config", store->name()),
+    return Error(ErrorCode::no_repository,
+                 format("{} is not a repository: it has no config", store->name()),
                  "create one with pghaul init, or check that its file system is mounted");
   }
   if (!object) return std::move(object).take_error();
   auto frame = unframe_object(ObjectKind::config, std::string(kConfigKey), *object);
   if (!frame) return std::move(frame).take_error().with_context(store->name());
-  auto config = decode_config(HAUL_TRY(Json::parse(text_of(frame->body))), frame->repository);
-  if (!config) return std::move(config).take_error().with_context(format("{}/config", store->name()));
+  auto config = parse_config(*frame);
+  if (!config)
+    return std::move(config).take_error().with_context(format("{}/config", store->name()));
 
   Repository repository;
   repository.store_ = std::move(store);
@@ -138,7 +163,9 @@ Result<std::vector<std::string>> Repository::clusters() const {
   std::set<std::string> names;
   for (const io::ObjectInfo& object : HAUL_TRY(store_->list(std::string(kPrefix)))) {
     const std::string_view rest = std::string_view(object.key).substr(kPrefix.size() + 1);
-    names.emplace(rest.substr(0, rest.find('/')));
+    const std::string_view name = rest.substr(0, rest.find('/'));
+    // An object right beneath clusters/ belongs to none, and a foreign name can be opened by none.
+    if (name.size() < rest.size() && check_cluster_name(name)) names.emplace(name);
   }
   return std::vector<std::string>(names.begin(), names.end());
 }

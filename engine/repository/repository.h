@@ -18,9 +18,10 @@ namespace haul::repository {
 
 class Repository {
  public:
-  // Makes an empty store a repository. Checks first that the store keeps its promises (a second put of the same name is
-  // refused). Durable when it returns.
-  static Status init(io::ObjectStore& store, const RepositoryParameters& parameters, Random& random, Clock& clock);
+  // Makes an empty store a repository. Checks first that the store keeps its promises (a second put
+  // of the same name is refused). Durable when it returns.
+  static Status init(io::ObjectStore& store, const RepositoryParameters& parameters, Random& random,
+                     Clock& clock);
   static Result<Repository> open(std::unique_ptr<io::ObjectStore> store);
 
   const RepositoryId& id() const { return id_; }

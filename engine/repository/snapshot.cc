@@ -87,7 +87,8 @@ std::vector<std::byte> encode_snapshot(const Snapshot& snapshot, const Cluster& 
   body.u32(static_cast<std::uint32_t>(text.size()));
   body.bytes(bytes_of(text));
   write_pack_table(body, snapshot.packs);
-  return frame_object(ObjectKind::snapshot, cluster.repository, cluster.layout.snapshot(snapshot.id), body.view());
+  return frame_object(ObjectKind::snapshot, cluster.repository,
+                      cluster.layout.snapshot(snapshot.id), body.view());
 }
 
 Result<Snapshot> decode_snapshot(ByteSpan object, const Cluster& cluster, const std::string& id) {
@@ -114,7 +115,8 @@ Result<std::vector<std::string>> list_snapshots(const Cluster& cluster) {
 }
 
 Result<Snapshot> read_snapshot(const Cluster& cluster, const std::string& id) {
-  const std::vector<std::byte> object = HAUL_TRY(cluster.store->get(cluster.layout.snapshot(id), kSnapshotBytesMax));
+  const std::vector<std::byte> object =
+      HAUL_TRY(cluster.store->get(cluster.layout.snapshot(id), kSnapshotBytesMax));
   return decode_snapshot(object, cluster, id);
 }
 
@@ -136,9 +138,14 @@ Result<std::vector<std::string>> missing_packs(const Cluster& cluster, const Pac
 Status commit_snapshot(const Snapshot& snapshot, const Cluster& cluster) {
   const std::vector<std::string> missing = HAUL_TRY(missing_packs(cluster, snapshot.packs));
   if (!missing.empty()) {
-    return Error(ErrorCode::corrupt, format("{} packs vanished before the commit, first {}", missing.size(), missing[0]));
+    return Error(ErrorCode::corrupt, format("{} packs vanished before the commit, first {}",
+                                            missing.size(), missing[0]));
   }
   const std::vector<std::byte> object = encode_snapshot(snapshot, cluster);
+  if (object.size() > kSnapshotBytesMax) {
+    return Error(ErrorCode::usage, format("the snapshot has {} bytes, {} can be read back",
+                                          object.size(), kSnapshotBytesMax));
+  }
   HAUL_TRY(decode_snapshot(object, cluster, snapshot.id));
   HAUL_TRY(cluster.store->put_if_absent(cluster.layout.snapshot(snapshot.id), object));
   return cluster.store->make_durable(cluster.layout.snapshots());

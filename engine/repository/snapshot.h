@@ -33,7 +33,7 @@ struct SnapshotStatistics {
 struct Snapshot {
   std::string id;
   std::string cluster;
-  std::string parent;  // empty: none was consulted
+  std::string parent;   // empty: none was consulted
   std::string program;  // version that wrote it
   UtcTime started;
   UtcTime finished;
@@ -52,11 +52,12 @@ Result<Snapshot> decode_snapshot(ByteSpan object, const Cluster& cluster, const 
 Result<std::vector<std::string>> list_snapshots(const Cluster& cluster);
 Result<Snapshot> read_snapshot(const Cluster& cluster, const std::string& id);
 
-// The pre-commit check: every pack of the table exists with its size. Every missing or short one becomes a line.
+// The pre-commit check: every pack of the table exists with its size. Every missing or short one
+// becomes a line.
 Result<std::vector<std::string>> missing_packs(const Cluster& cluster, const PackTable& packs);
 
-// Publishes the snapshot and makes it durable; fails with already_exists when the name was taken, e.g. by gc's fence.
-// The caller has finished its ChunkWriter.
+// Publishes the snapshot and makes it durable; fails with already_exists when the name was taken,
+// e.g. by gc's fence. The caller has finished its ChunkWriter.
 Status commit_snapshot(const Snapshot& snapshot, const Cluster& cluster);
 
 }  // namespace haul::repository

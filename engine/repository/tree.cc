@@ -1,6 +1,7 @@
 #include "engine/repository/tree.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "base/format.h"
 #include "compress/checksum.h"
@@ -12,11 +13,13 @@ namespace haul::repository {
 namespace {
 
 constexpr std::size_t kLeafBytesMin = 16 * 1024;
-// With entries of about 100 bytes a leaf ends after 16 to 48 KiB on average.
-constexpr std::uint64_t kLeafEndMask = 0xFF;
+// With entries of about 150 bytes a leaf of 16 KiB goes on for 10 KiB on average; few meet the
+// upper limit, where a cut no longer depends on the content alone.
+constexpr std::uint64_t kLeafEndMask = 0x3F;
 constexpr std::size_t kEntryBytesMax = 16 * 1024;
 constexpr std::size_t kPathBytesMax = 4096;
 constexpr std::size_t kNodeChildrenMax = 4096;
+constexpr std::uint64_t kFileBytesMax = 1ULL << 50;
 
 Error corrupt(std::string_view what) { return Error(ErrorCode::corrupt, format("tree: {}", what)); }
 
@@ -61,6 +64,41 @@ bool entry_less(const TreeEntry& left, const TreeEntry& right) {
   return compare_paths(left.path, right.path) < 0;
 }
 
+namespace {
+
+// Content must be what the size calls for: nothing downstream checks again.
+bool content_fits(const TreeEntry& entry, std::uint32_t chunk_pages) {
+  if (entry.kind != EntryKind::file || entry.size_bytes == 0) {
+    return entry.content == ContentKind::none && entry.ids.empty() && entry.size_bytes == 0;
+  }
+  const std::uint64_t regions =
+      (page_count(entry.size_bytes, entry.page_size_bytes) + chunk_pages - 1) / chunk_pages;
+  if (entry.content == ContentKind::inlined)
+    return entry.ids.size() == regions && regions <= kInlineChunksMax;
+  return entry.content == ContentKind::map && entry.ids.size() == 1;
+}
+
+}  // namespace
+
+Status check_entry(const TreeEntry& entry, std::uint32_t chunk_pages) {
+  if (entry.path.size() > kPathBytesMax || !io::is_plain_path(entry.path)) {
+    return corrupt(format("path \"{}\" is not allowed", entry.path));
+  }
+  const bool page_size_valid = entry.page_size_bytes >= kPageSizeMin &&
+                               entry.page_size_bytes <= kPageSizeMax &&
+                               std::has_single_bit(entry.page_size_bytes);
+  if (!page_size_valid || entry.size_bytes > kFileBytesMax || entry.mode > 07777) {
+    return corrupt(format("entry \"{}\": mode or sizes are out of range", entry.path));
+  }
+  const bool target_valid = entry.link_target.size() <= kPathBytesMax &&
+                            entry.link_target.find('\0') == std::string::npos &&
+                            (entry.kind == EntryKind::link) != entry.link_target.empty();
+  if (!target_valid || !content_fits(entry, chunk_pages)) {
+    return corrupt(format("entry \"{}\" is not valid", entry.path));
+  }
+  return ok();
+}
+
 void encode_entry(ByteWriter& out, const TreeEntry& entry) {
   out.u8(static_cast<std::uint8_t>(entry.root));
   out.u8(static_cast<std::uint8_t>(entry.kind));
@@ -85,16 +123,6 @@ bool ends_leaf(const TreeEntry& entry, std::size_t leaf_bytes) {
 
 namespace {
 
-// Content must be what the size calls for: nothing downstream checks again.
-bool content_fits(const TreeEntry& entry, std::uint32_t chunk_pages) {
-  if (entry.kind != EntryKind::file || entry.size_bytes == 0) {
-    return entry.content == ContentKind::none && entry.ids.empty() && entry.size_bytes == 0;
-  }
-  const std::uint64_t regions = (page_count(entry.size_bytes, entry.page_size_bytes) + chunk_pages - 1) / chunk_pages;
-  if (entry.content == ContentKind::inlined) return entry.ids.size() == regions && regions <= kInlineChunksMax;
-  return entry.content == ContentKind::map && entry.ids.size() == 1;
-}
-
 Result<TreeEntry> decode_entry(ByteReader& in, std::uint32_t chunk_pages) {
   TreeEntry entry;
   const std::uint8_t root = in.u8();
@@ -109,19 +137,11 @@ Result<TreeEntry> decode_entry(ByteReader& in, std::uint32_t chunk_pages) {
   entry.path = in.short_text();
   entry.link_target = in.short_text();
   for (std::size_t i = 0; i < ids && in.ok(); ++i) entry.ids.push_back(ChunkId{in.array<32>()});
-  if (!in.ok() || root > 1 || kind > 2 || content > 2 || entry.mode > 07777) return corrupt("an entry is not valid");
+  if (!in.ok() || root > 1 || kind > 2 || content > 2) return corrupt("an entry is not valid");
   entry.root = static_cast<TreeRoot>(root);
   entry.kind = static_cast<EntryKind>(kind);
   entry.content = static_cast<ContentKind>(content);
-  const bool page_size_valid = entry.page_size_bytes >= kPageSizeMin && entry.page_size_bytes <= kPageSizeMax &&
-                               (entry.page_size_bytes & (entry.page_size_bytes - 1)) == 0;
-  if (!page_size_valid || entry.size_bytes > (1ULL << 50)) return corrupt("an entry's sizes are not valid");
-  if (entry.path.size() > kPathBytesMax || !io::is_plain_path(entry.path)) {
-    return corrupt(format("path \"{}\" is not allowed", entry.path));
-  }
-  if ((entry.kind == EntryKind::link) == entry.link_target.empty() || !content_fits(entry, chunk_pages)) {
-    return corrupt(format("entry \"{}\" is not valid", entry.path));
-  }
+  HAUL_TRY(check_entry(entry, chunk_pages));
   return entry;
 }
 
@@ -132,7 +152,8 @@ Result<std::vector<TreeEntry>> decode_tree_leaf(ByteSpan bytes, std::uint32_t ch
   std::vector<TreeEntry> entries;
   while (in.ok() && in.remaining() > 0) {
     TreeEntry entry = HAUL_TRY(decode_entry(in, chunk_pages));
-    if (!entries.empty() && !entry_less(entries.back(), entry)) return corrupt("entries are not in order");
+    if (!entries.empty() && !entry_less(entries.back(), entry))
+      return corrupt("entries are not in order");
     entries.push_back(std::move(entry));
   }
   if (entries.empty()) return corrupt("a leaf is empty");
@@ -140,7 +161,8 @@ Result<std::vector<TreeEntry>> decode_tree_leaf(ByteSpan bytes, std::uint32_t ch
 }
 
 std::vector<std::byte> encode_tree_node(std::uint8_t level, std::span<const TreeChild> children) {
-  HAUL_ASSERT(level >= 1 && !children.empty() && children.size() <= kNodeChildrenMax);
+  HAUL_ASSERT(level >= 1 && level <= kTreeLevelsMax && !children.empty() &&
+              children.size() <= kNodeChildrenMax);
   ByteWriter out;
   out.u8(level);
   out.zeros(3);
@@ -159,14 +181,20 @@ Result<TreeNode> decode_tree_node(ByteSpan bytes) {
   in.zeros(3);
   const std::size_t count = in.u32();
   // Levels bound the recursion of a reader.
-  if (!in.ok() || node.level < 1 || node.level > 8 || count == 0 || count > kNodeChildrenMax ||
-      in.remaining() != count * 40) {
+  if (!in.ok() || node.level < 1 || node.level > kTreeLevelsMax || count == 0 ||
+      count > kNodeChildrenMax || in.remaining() != count * 40) {
     return corrupt("a node is not valid");
   }
+  std::vector<ChunkId> ids;
   for (std::size_t i = 0; i < count; ++i) {
     const ChunkId id{in.array<32>()};
     node.children.push_back({id, in.u64()});
+    ids.push_back(id);
   }
+  // Entries ascend, so that no part can occur twice; a node that repeats one would have readers
+  // walk the same part without end.
+  std::ranges::sort(ids);
+  if (std::ranges::adjacent_find(ids) != ids.end()) return corrupt("a node repeats a child");
   return node;
 }
 

@@ -1,7 +1,7 @@
 // Writes a sorted list of entries as a tree, and walks a tree entry by entry.
 //
 // Units:    sizes are bytes.
-// Memory:   one leaf and one node per level.
+// Memory:   one leaf and one node per level; a walk keeps the ids of all nodes.
 // Threads:  one owner at a time.
 // Errors:   those of the chunk writer and reader; corrupt.
 // Format:   docs/format.md, "Trees".
@@ -27,9 +27,10 @@ struct TreeRootId {
 
 class TreeWriter {
  public:
-  TreeWriter(ChunkEncoder& encoder, PackStream& metadata) : encoder_(&encoder), metadata_(&metadata) {}
+  TreeWriter(ChunkEncoder& encoder, PackStream& metadata)
+      : encoder_(&encoder), metadata_(&metadata) {}
 
-  // Entries come in entry_less() order; asserted.
+  // Entries come in entry_less() order; asserted. `usage` for an entry that breaks the format.
   Status add(const TreeEntry& entry);
   Result<TreeRootId> finish();
 
@@ -46,8 +47,10 @@ class TreeWriter {
   std::vector<std::vector<TreeChild>> levels_;  // [0]: nodes over leaves
 };
 
-// Calls `visit` with every entry in order; stops at its first failure.
-// A damaged leaf or node ends the walk with `corrupt` unless `on_damage` is given, which then decides.
+// Calls `visit` with every entry in order; stops at its first failure. The entries of a leaf are
+// visited only after all of the leaf was found valid.
+// A damaged leaf or node ends the walk with `corrupt` unless `on_damage` is given, which then
+// decides.
 using EntryVisitor = std::function<Status(const TreeEntry&)>;
 using DamageVisitor = std::function<Status(const Error&)>;
 Status walk_tree(ChunkReader& chunks, const TreeRootId& root, const EntryVisitor& visit,

@@ -1,30 +1,36 @@
 // A restore: plan -> fetch -> place -> seal.
 //
-// The target is not startable before the last step: global/pg_control is written when everything
+// The target is not startable before the last step: global/pg_control gets its name when everything
 // else is durable, and a marker file says so meanwhile. All names are created beneath the data
 // directory and the mapped tablespaces, following no symbolic link.
 //
 // Units:    sizes are bytes.
-// Memory:   workers times a leaf of 4 MiB and a bounded number of decoded chunks, plus about 200
-// bytes per file. Threads:  run_restore() blocks its caller and owns its workers; RestoreProgress
-// is read from any thread. Errors:   usage (a target that is not empty, a mapping that fits
-// nothing), server_state (a server runs there), not_found (no such backup),
-//           corrupt (something cannot be had; names every file that it touches), io, no_space,
-//           permission, interrupted.
+// Memory:   workers times a leaf of 4 MiB and a bounded number of decoded chunks, plus about 400
+//           bytes per file.
+// Threads:  run_restore() blocks its caller and owns its workers; RestoreProgress is read from any
+//           thread.
+// Errors:   usage (a target that is not empty, a mapping that fits nothing), server_state (a server
+//           runs there), not_found (no such backup), corrupt (something cannot be had; names every
+//           file that it touches), io, no_space, permission, interrupted.
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/postgres/backup_facts.h"
 #include "engine/postgres/backup_label.h"
+#include "engine/postgres/postmaster_pid.h"
 #include "engine/repository/repository.h"
 #include "engine/repository/snapshot.h"
 #include "io/directory.h"
@@ -32,7 +38,8 @@
 
 namespace haul::restore {
 
-// Written first and removed last; a directory that holds it is not a whole cluster.
+// Created before anything else, and durably gone before global/pg_control appears: a directory that
+// holds it, or that has no global/pg_control, is not a whole cluster and does not start.
 inline constexpr std::string_view kUnfinishedMarker = "pghaul.restore-unfinished";
 
 struct RestoreOptions {
@@ -54,15 +61,19 @@ struct RestoreProgress {
   std::atomic<std::uint64_t> bytes_done = 0;
 };
 
+// Opens an existing directory by absolute path.
+using DirectoryOpener =
+    std::function<Result<std::unique_ptr<io::Directory>>(const std::string& path)>;
+
 struct RestoreEnvironment {
   const repository::Repository* repository = nullptr;
   Clock* clock = nullptr;
   Log* log = nullptr;
   std::stop_token stop;
-  // Opens a directory by absolute path, or creates it and its missing parents with this mode.
-  std::function<Result<std::unique_ptr<io::Directory>>(const std::string&)> open_directory;
-  std::function<Result<std::unique_ptr<io::Directory>>(const std::string&, std::uint32_t mode)>
-      make_directory;
+  // Empty: the machine's own file system. Missing directories are made through their parents.
+  DirectoryOpener open_directory;
+  // Null: the machine's processes.
+  postgres::ProcessProbe* processes = nullptr;
   RestoreProgress* progress = nullptr;
 };
 
@@ -72,12 +83,10 @@ struct RestoreReport {
   std::uint64_t files = 0;
   std::uint64_t bytes = 0;
   std::chrono::nanoseconds plan_time{};
-  std::chrono::nanoseconds copy_time{};
-  std::chrono::nanoseconds sync_time{};
-  std::vector<std::pair<std::string, std::string>>
-      tablespaces;  // recorded place, place restored to
-  std::vector<std::pair<std::string, std::string>>
-      configuration;  // where it was, where it was written
+  std::chrono::nanoseconds copy_time{};  // each file is synced as soon as it is whole
+  std::chrono::nanoseconds sync_time{};  // directories, manifest, pg_control
+  std::vector<std::pair<std::string, std::string>> tablespaces;    // recorded place, new place
+  std::vector<std::pair<std::string, std::string>> configuration;  // where it was, where it is now
   // Damage of the repository that was met and worked around.
   std::vector<std::string> findings;
   std::vector<std::string> warnings;

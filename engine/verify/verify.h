@@ -44,6 +44,8 @@ struct VerifyEnvironment {
 // One backup that damage touches.
 struct AffectedBackup {
   std::string backup;
+  // Everything: its snapshot cannot be read, so that nothing of it can be found.
+  enum class Loss { files, everything } loss = Loss::files;
   std::vector<std::string> lost_files;  // cannot be restored whole; bounded, the count is not
   std::uint64_t lost_file_count = 0;
 };

@@ -1,7 +1,6 @@
 #include "io/internal/object_writer.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "base/format.h"
@@ -9,16 +8,14 @@
 namespace haul::io::internal {
 namespace {
 
-constexpr std::size_t kBufferSizeBytes = 1024 * 1024;
+// Every write but the last is a multiple of it at a multiple of it.
+constexpr std::size_t kWriteSizeBytes = 1024 * 1024;
 
 }  // namespace
 
 FileObjectWriter::FileObjectWriter(std::unique_ptr<File> file, std::string key_name,
-                                   Publisher publisher)
-    : file_(std::move(file)),
-      key_name_(std::move(key_name)),
-      publisher_(std::move(publisher)),
-      buffer_(kBufferSizeBytes) {}
+                                   Completion completion)
+    : file_(std::move(file)), key_name_(std::move(key_name)), completion_(std::move(completion)) {}
 
 Status FileObjectWriter::check_usable() const {
   HAUL_ASSERT(state_ != State::committed);
@@ -35,20 +32,20 @@ Status FileObjectWriter::append(ByteSpan bytes) {
 
 Status FileObjectWriter::append_to_file(ByteSpan bytes) {
   while (!bytes.empty()) {
-    const std::size_t count = std::min(bytes.size(), buffer_.size_bytes() - buffered_bytes_);
-    std::memcpy(buffer_.bytes().data() + buffered_bytes_, bytes.data(), count);
-    buffered_bytes_ += count;
+    const std::size_t count = std::min(bytes.size(), kWriteSizeBytes - buffer_.size());
+    buffer_.insert(buffer_.end(), bytes.begin(),
+                   bytes.begin() + static_cast<std::ptrdiff_t>(count));
     bytes = bytes.subspan(count);
-    if (buffered_bytes_ == buffer_.size_bytes()) HAUL_TRY(flush());
+    if (buffer_.size() == kWriteSizeBytes) HAUL_TRY(flush());
   }
   return ok();
 }
 
 Status FileObjectWriter::flush() {
-  if (buffered_bytes_ == 0) return ok();
-  HAUL_TRY(file_->write_at(written_bytes_, buffer_.bytes().first(buffered_bytes_)));
-  written_bytes_ += buffered_bytes_;
-  buffered_bytes_ = 0;
+  if (buffer_.empty()) return ok();
+  HAUL_TRY(file_->write_at(written_bytes_, buffer_));
+  written_bytes_ += buffer_.size();
+  buffer_.clear();
   return ok();
 }
 
@@ -62,12 +59,7 @@ Status FileObjectWriter::commit() {
 
 Status FileObjectWriter::commit_file() {
   HAUL_TRY(flush());
-  // A name promises the whole content, also after a crash: the bytes are synced before it is given.
-  // A failure here is final for this file; syncing it again would prove nothing.
-  HAUL_TRY(file_->sync());
-  HAUL_TRY(publisher_(*file_));
-  // A nameless file can be named only while it is open, so closing comes last.
-  return file_->finish();
+  return completion_(*file_);
 }
 
 }  // namespace haul::io::internal

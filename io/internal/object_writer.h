@@ -1,7 +1,7 @@
 // The writer behind PosixObjectStore: an object grows in a temporary file and gets its name at the
 // end.
 //
-// Memory:   one buffer of 1 MiB.
+// Memory:   a buffer that grows with the object, to 1 MiB.
 // Threads:  one owner at a time.
 #pragma once
 
@@ -9,20 +9,20 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
-#include "io/aligned_buffer.h"
 #include "io/file.h"
 #include "io/object_store.h"
 
 namespace haul::io::internal {
 
-// Gives the temporary file its name, making directories on the way as needed.
-using Publisher = std::function<Status(File&)>;
-
 class FileObjectWriter final : public ObjectWriter {
  public:
+  // Makes the written temporary file the object: sync, name, close.
+  using Completion = std::function<Status(File&)>;
+
   // `key_name` is for messages.
-  FileObjectWriter(std::unique_ptr<File> file, std::string key_name, Publisher publisher);
+  FileObjectWriter(std::unique_ptr<File> file, std::string key_name, Completion completion);
 
   Status append(ByteSpan bytes) override;
   Status commit() override;
@@ -35,9 +35,8 @@ class FileObjectWriter final : public ObjectWriter {
 
   std::unique_ptr<File> file_;
   const std::string key_name_;
-  const Publisher publisher_;
-  AlignedBuffer buffer_;
-  std::size_t buffered_bytes_ = 0;
+  const Completion completion_;
+  std::vector<std::byte> buffer_;
   std::uint64_t written_bytes_ = 0;
   enum class State { open, committed, failed } state_ = State::open;
 };

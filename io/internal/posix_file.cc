@@ -69,7 +69,9 @@ Status PosixFile::write_at(std::uint64_t offset, ByteSpan from) {
     }
     const std::size_t reached = start + static_cast<std::size_t>(count);
     if (reached <= done) {
-      return path_error(EIO, "write", format("{} at offset {}", name_, offset + done));
+      // No further than before, and no reason given: the space or the size limit is used up to
+      // here.
+      return path_error(ENOSPC, "write", format("{} at offset {}", name_, offset + done));
     }
     done = reached;
   }

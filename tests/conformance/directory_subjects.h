@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@ struct DirectoryKind {
   std::string name;
   std::unique_ptr<DirectorySubject> (*make)();
 };
+inline void PrintTo(const DirectoryKind& kind, std::ostream* out) { *out << kind.name; }
 
 // posix, posix without nameless files, posix without renameat2(RENAME_NOREPLACE) either, simulated,
 // and posix behind fault injection without rules.

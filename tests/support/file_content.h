@@ -6,12 +6,20 @@
 
 #include <memory>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "io/directory.h"
+
+namespace haul {
+
+// How GoogleTest shows a code.
+inline void PrintTo(ErrorCode code, std::ostream* out) { *out << to_string(code); }
+
+}  // namespace haul
 
 namespace haul::support {
 

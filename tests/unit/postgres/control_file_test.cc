@@ -1,13 +1,13 @@
 #include "engine/postgres/control_file.h"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <bit>
 #include <cstring>
 #include <fstream>
 #include <functional>
 #include <iterator>
+
+#include <gtest/gtest.h>
 
 #include "engine/postgres/crc32c.h"
 
@@ -52,30 +52,30 @@ Image built_image(const Format& format) {
   put<std::uint64_t>(image, 0, 7711653421140677923);
   put<std::uint32_t>(image, 8, format.control_version);
   put<std::uint32_t>(image, 12, format.catalog_version);
-  put<std::uint32_t>(image, 16, 5);            // state: in archive recovery
-  put<std::int64_t>(image, 24, 1764000001);    // time
+  put<std::uint32_t>(image, 16, 5);             // state: in archive recovery
+  put<std::int64_t>(image, 24, 1764000001);     // time
   put<std::uint64_t>(image, 32, 0x11'0000028);  // checkPoint
   put<std::uint64_t>(image, 40, 0x10'0000060);  // checkPointCopy.redo
-  put<std::uint32_t>(image, 48, 4);            // ThisTimeLineID
-  put<std::uint32_t>(image, 52, 3);            // PrevTimeLineID
-  put<std::uint8_t>(image, 56, 1);             // fullPageWrites
+  put<std::uint32_t>(image, 48, 4);             // ThisTimeLineID
+  put<std::uint32_t>(image, 52, 3);             // PrevTimeLineID
+  put<std::uint8_t>(image, 56, 1);              // fullPageWrites
   if (format.control_version >= 1700) put<std::uint32_t>(image, 60, 1);  // its wal_level
-  put<std::int64_t>(image, 104, 1764000002);   // checkPointCopy.time
-  put<std::uint64_t>(image, 128, 1000);        // unloggedLSN
-  put<std::uint64_t>(image, 136, 0x12'0000000);  // minRecoveryPoint
-  put<std::uint32_t>(image, 144, 5);           // minRecoveryPointTLI
-  put<std::uint64_t>(image, 152, 0x13'0000000);  // backupStartPoint
-  put<std::uint64_t>(image, 160, 0x14'0000000);  // backupEndPoint
-  put<std::uint8_t>(image, 168, 1);            // backupEndRequired
-  put<std::uint32_t>(image, 172, 2);           // wal_level: logical
-  put<std::uint8_t>(image, 176, 1);            // wal_log_hints
-  put<std::uint32_t>(image, 204, 8);           // maxAlign
-  put<double>(image, 208, 1234567.0);          // floatFormat
-  put<std::uint32_t>(image, 216, 4096);        // blcksz
-  put<std::uint32_t>(image, 220, 6);           // relseg_size
-  put<std::uint32_t>(image, 224, 16384);       // xlog_blcksz
-  put<std::uint32_t>(image, 228, 1U << 20);    // xlog_seg_size
-  put<std::uint32_t>(image, 252, 1);           // data_checksum_version
+  put<std::int64_t>(image, 104, 1764000002);                             // checkPointCopy.time
+  put<std::uint64_t>(image, 128, 1000);                                  // unloggedLSN
+  put<std::uint64_t>(image, 136, 0x12'0000000);                          // minRecoveryPoint
+  put<std::uint32_t>(image, 144, 5);                                     // minRecoveryPointTLI
+  put<std::uint64_t>(image, 152, 0x13'0000000);                          // backupStartPoint
+  put<std::uint64_t>(image, 160, 0x14'0000000);                          // backupEndPoint
+  put<std::uint8_t>(image, 168, 1);                                      // backupEndRequired
+  put<std::uint32_t>(image, 172, 2);                                     // wal_level: logical
+  put<std::uint8_t>(image, 176, 1);                                      // wal_log_hints
+  put<std::uint32_t>(image, 204, 8);                                     // maxAlign
+  put<double>(image, 208, 1234567.0);                                    // floatFormat
+  put<std::uint32_t>(image, 216, 4096);                                  // blcksz
+  put<std::uint32_t>(image, 220, 6);                                     // relseg_size
+  put<std::uint32_t>(image, 224, 16384);                                 // xlog_blcksz
+  put<std::uint32_t>(image, 228, 1U << 20);                              // xlog_seg_size
+  put<std::uint32_t>(image, 252, 1);                                     // data_checksum_version
   if (format.control_version == 1800) put<std::uint8_t>(image, 256, 1);  // char signedness
   seal(image, format.crc_at);
   return image;
@@ -203,19 +203,19 @@ TEST(ControlFile, ImpossibleFieldsAreCorrupt) {
   const auto with = [](std::size_t at, std::uint32_t value) {
     return changed_image([&](Image& image) { put(image, at, value); });
   };
-  EXPECT_EQ(code_of(with(16, 7)), ErrorCode::corrupt);            // state
-  EXPECT_EQ(code_of(with(172, 3)), ErrorCode::corrupt);           // wal_level
-  EXPECT_EQ(code_of(with(48, 0)), ErrorCode::corrupt);            // timeline
-  EXPECT_EQ(code_of(with(216, 0)), ErrorCode::corrupt);           // block size
+  EXPECT_EQ(code_of(with(16, 7)), ErrorCode::corrupt);   // state
+  EXPECT_EQ(code_of(with(172, 3)), ErrorCode::corrupt);  // wal_level
+  EXPECT_EQ(code_of(with(48, 0)), ErrorCode::corrupt);   // timeline
+  EXPECT_EQ(code_of(with(216, 0)), ErrorCode::corrupt);  // block size
   EXPECT_EQ(code_of(with(216, 512)), ErrorCode::corrupt);
   EXPECT_EQ(code_of(with(216, 65536)), ErrorCode::corrupt);
   EXPECT_EQ(code_of(with(216, 8191)), ErrorCode::corrupt);
-  EXPECT_EQ(code_of(with(220, 0)), ErrorCode::corrupt);           // relation segment
-  EXPECT_EQ(code_of(with(224, 512)), ErrorCode::corrupt);         // WAL block size
+  EXPECT_EQ(code_of(with(220, 0)), ErrorCode::corrupt);    // relation segment
+  EXPECT_EQ(code_of(with(224, 512)), ErrorCode::corrupt);  // WAL block size
   EXPECT_EQ(code_of(with(224, 131072)), ErrorCode::corrupt);
-  EXPECT_EQ(code_of(with(228, 1U << 19)), ErrorCode::corrupt);    // WAL segment size
+  EXPECT_EQ(code_of(with(228, 1U << 19)), ErrorCode::corrupt);  // WAL segment size
   EXPECT_EQ(code_of(with(228, 3U << 20)), ErrorCode::corrupt);
-  EXPECT_EQ(code_of(with(252, 2)), ErrorCode::unsupported);       // checksum version
+  EXPECT_EQ(code_of(with(252, 2)), ErrorCode::unsupported);  // checksum version
 }
 
 TEST(ControlFile, SystemIdentifierZeroIsCorrupt) {
@@ -330,8 +330,7 @@ class ImageFile final : public io::File {
   Image image_;
 };
 
-Result<std::unique_ptr<io::File>> ScriptedDirectory::open_file(std::string_view path,
-                                                               io::Caching) {
+Result<std::unique_ptr<io::File>> ScriptedDirectory::open_file(std::string_view path, io::Caching) {
   EXPECT_EQ(path, "global/pg_control");
   return std::make_unique<ImageFile>(HAUL_TRY(script_(reads++)));
 }
@@ -393,8 +392,7 @@ TEST(ReadControlFile, SameBadBytesFiftyMillisecondsLaterAreCorrupt) {
 }
 
 TEST(ReadControlFile, SameBadBytesForAShorterTimeAreReadAgain) {
-  ScriptedDirectory directory(
-      [](int read) { return read < 5 ? torn_image(1) : golden_image(); });
+  ScriptedDirectory directory([](int read) { return read < 5 ? torn_image(1) : golden_image(); });
   SleepClock clock;
   EXPECT_TRUE(read_control_file(directory, clock));
 }

@@ -1,9 +1,9 @@
 #include "engine/postgres/file_grammar.h"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 namespace haul::postgres {
 namespace {
@@ -45,11 +45,34 @@ TEST(RelationFile, DirectoriesOfRelationsAreTheThreeKinds) {
 }
 
 TEST(RelationFile, OtherNamesAreNoRelations) {
-  for (const char* name :
-       {"", "PG_VERSION", "pg_filenode.map", "pg_internal.init", "pg_internal.init.123", "0",
-        "0123", "16384_", "16384_xyz", "16384_fsm_vm", "16384.", "16384.0", "16384.01", "16384.x",
-        "16384.1.2", "16384_fsm.", "4294967296", "16384.4294967296", "t3_16384", "-1", "+1", "1 ",
-        " 1", "1a", "_fsm", ".1", "16384_FSM", "16384_init~"}) {
+  for (const char* name : {"",
+                           "PG_VERSION",
+                           "pg_filenode.map",
+                           "pg_internal.init",
+                           "pg_internal.init.123",
+                           "0",
+                           "0123",
+                           "16384_",
+                           "16384_xyz",
+                           "16384_fsm_vm",
+                           "16384.",
+                           "16384.0",
+                           "16384.01",
+                           "16384.x",
+                           "16384.1.2",
+                           "16384_fsm.",
+                           "4294967296",
+                           "16384.4294967296",
+                           "t3_16384",
+                           "-1",
+                           "+1",
+                           "1 ",
+                           " 1",
+                           "1a",
+                           "_fsm",
+                           ".1",
+                           "16384_FSM",
+                           "16384_init~"}) {
     EXPECT_FALSE(parse_relation_file(std::string("base/5/") + name)) << name;
   }
   EXPECT_FALSE(parse_relation_file("pg_xact/0000"));
@@ -62,13 +85,13 @@ TEST(RelationFile, FirstBlockIncludesTheSegment) {
 }
 
 TEST(RelationFile, OrderIsDirectoryRelationForkSegment) {
-  std::vector<std::string> paths = {"base/5/10_fsm", "base/5/9.10", "base/5/9_init", "base/5/10",
-                                    "base/5/9.2",    "base/5/9",    "base/5/PG_VERSION",
-                                    "base/5/9_vm",   "base/5/9_fsm"};
+  std::vector<std::string> paths = {"base/5/10_fsm",     "base/5/9.10", "base/5/9_init",
+                                    "base/5/10",         "base/5/9.2",  "base/5/9",
+                                    "base/5/PG_VERSION", "base/5/9_vm", "base/5/9_fsm"};
   std::ranges::sort(paths, path_less);
-  const std::vector<std::string> expected = {
-      "base/5/PG_VERSION", "base/5/9",      "base/5/9.2", "base/5/9.10",   "base/5/9_fsm",
-      "base/5/9_vm",       "base/5/9_init", "base/5/10",  "base/5/10_fsm"};
+  const std::vector<std::string> expected = {"base/5/PG_VERSION", "base/5/9",     "base/5/9.2",
+                                             "base/5/9.10",       "base/5/9_fsm", "base/5/9_vm",
+                                             "base/5/9_init",     "base/5/10",    "base/5/10_fsm"};
   EXPECT_EQ(paths, expected);
 }
 
@@ -94,12 +117,26 @@ TEST(Classify, RelationsAreStructuredAndOthersOpaque) {
   EXPECT_EQ(classify_file("global/1260"), FileClass::relation);
   EXPECT_EQ(classify_file("base/5/16384_vm.1"), FileClass::relation);
   EXPECT_EQ(classify_file(std::string(kTablespace) + "/16390"), FileClass::relation);
-  for (const char* path :
-       {"PG_VERSION", "base/5/PG_VERSION", "base/5/pg_filenode.map", "global/pg_filenode.map",
-        "pg_xact/0000", "pg_multixact/offsets/0000", "pg_commit_ts/0000", "pg_twophase/000002D4",
-        "pg_logical/replorigin_checkpoint", "postgresql.conf", "postgresql.auto.conf",
-        "pg_hba.conf", "standby.signal", "current_logfiles", "server.key", "base/16384",
-        "my/16384", "base/5/16384.bak", "pg_stat/pgstat.stat", "log/postgresql.log"}) {
+  for (const char* path : {"PG_VERSION",
+                           "base/5/PG_VERSION",
+                           "base/5/pg_filenode.map",
+                           "global/pg_filenode.map",
+                           "pg_xact/0000",
+                           "pg_multixact/offsets/0000",
+                           "pg_commit_ts/0000",
+                           "pg_twophase/000002D4",
+                           "pg_logical/replorigin_checkpoint",
+                           "postgresql.conf",
+                           "postgresql.auto.conf",
+                           "pg_hba.conf",
+                           "standby.signal",
+                           "current_logfiles",
+                           "server.key",
+                           "base/16384",
+                           "my/16384",
+                           "base/5/16384.bak",
+                           "pg_stat/pgstat.stat",
+                           "log/postgresql.log"}) {
     EXPECT_EQ(classify_file(path), FileClass::opaque) << path;
   }
 }
@@ -124,18 +161,18 @@ TEST(Classify, FilesOfTheRunningServerAreExcluded) {
 }
 
 TEST(Classify, ExcludedNamesElsewhereAreTheUsersOwn) {
-  for (const char* path : {"my/backup_label", "my/postmaster.pid", "t3_16384", "my/t3_16384",
-                           "my/pg_internal.init", "backup_label.bak", "my_backup_label",
-                           "postgresql.conf.tmp"}) {
+  for (const char* path :
+       {"my/backup_label", "my/postmaster.pid", "t3_16384", "my/t3_16384", "my/pg_internal.init",
+        "backup_label.bak", "my_backup_label", "postgresql.conf.tmp"}) {
     EXPECT_EQ(classify_file(path), FileClass::opaque) << path;
   }
   EXPECT_EQ(classify_dir("my/pg_notify"), FileClass::directory);
 }
 
 TEST(Classify, DirectoriesEmptiedAtStartAreKeptEmpty) {
-  for (const char* path : {"pg_stat_tmp", "pg_replslot", "pg_dynshmem", "pg_notify", "pg_serial",
-                           "pg_snapshots", "pg_subtrans", "pg_wal/archive_status",
-                           "pg_wal/summaries"}) {
+  for (const char* path :
+       {"pg_stat_tmp", "pg_replslot", "pg_dynshmem", "pg_notify", "pg_serial", "pg_snapshots",
+        "pg_subtrans", "pg_wal/archive_status", "pg_wal/summaries"}) {
     EXPECT_EQ(classify_dir(path), FileClass::contents_excluded_directory) << path;
   }
 }
@@ -190,7 +227,7 @@ TEST(Vanishing, WhatTheServerDropsMayVanish) {
 }
 
 TEST(Vanishing, WhatMakesADatabaseVanishesWithItOnly) {
-  for (const std::string directory : {std::string("base/5"), std::string(kTablespace)}) {
+  for (const std::string& directory : {std::string("base/5"), std::string(kTablespace)}) {
     EXPECT_EQ(vanishing(directory + "/PG_VERSION"), Vanishing::with_directory);
     EXPECT_EQ(vanishing(directory + "/pg_filenode.map"), Vanishing::with_directory);
     EXPECT_FALSE(may_vanish(directory + "/PG_VERSION"));

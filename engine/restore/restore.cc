@@ -1,0 +1,161 @@
+#include "engine/restore/restore.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "base/format.h"
+#include "engine/flow/workers.h"
+#include "engine/repository/chunk_reader.h"
+#include "engine/repository/findings.h"
+#include "engine/repository/index.h"
+#include "engine/restore/configuration.h"
+#include "engine/restore/owner.h"
+#include "engine/restore/place.h"
+#include "engine/restore/plan.h"
+#include "engine/restore/seal.h"
+#include "engine/restore/target.h"
+#include "io/posix_directory.h"
+
+namespace haul::restore {
+
+namespace {
+
+// Named in the error itself; the log has them all.
+constexpr std::size_t kLostFilesNamed = 5;
+
+class Restore {
+ public:
+  Restore(const RestoreOptions& options, RestoreEnvironment& environment)
+      : options_(options), environment_(environment) {
+    open_ = environment.open_directory;
+    if (!open_) open_ = [](const std::string& path) { return io::open_posix_directory(path); };
+  }
+
+  Result<RestoreReport> run() {
+    auto restored = restore();
+    report_.findings = findings_.lines();
+    // A report is not there to carry them when the restore fails.
+    if (!restored) {
+      for (const std::string& line : report_.findings) environment_.log->warning(line);
+      return std::move(restored).take_error();
+    }
+    return std::move(report_);
+  }
+
+ private:
+  Status restore() {
+    const auto begin = environment_.clock->now_monotonic();
+    const auto cluster = HAUL_TRY(environment_.repository->cluster(options_.cluster));
+    const auto index = HAUL_TRY(repository::Index::open(cluster, findings_));
+    repository::ChunkReader chunks(cluster, *index, findings_);
+    const std::string name = HAUL_TRY(resolve_backup(cluster, options_.backup));
+    RestorePlan plan = HAUL_TRY(make_plan(chunks, HAUL_TRY(read_backup(cluster, name))));
+    const TargetLayout layout = HAUL_TRY(make_layout(options_, plan.facts));
+    postgres::SystemProcessProbe system_processes;
+    postgres::ProcessProbe* processes = environment_.processes;
+    HAUL_TRY(check_vacant(layout, open_, processes != nullptr ? *processes : system_processes));
+    const PathProbe exists = [this](const std::string& path) { return path_exists(path); };
+    const ConfigurationPlan configuration = HAUL_TRY(plan_configuration(plan, chunks, exists));
+    std::ranges::copy(configuration.lost_files, std::back_inserter(plan.lost_files));
+    fill_report(plan, layout, configuration);
+    report_.plan_time = environment_.clock->now_monotonic() - begin;
+    if (!plan.lost_files.empty()) return survey(plan, chunks);
+    if (options_.run == RestoreOptions::Run::dry) return ok();
+    return place_and_seal(plan, layout, configuration, chunks);
+  }
+
+  bool path_exists(const std::string& path) const {
+    if (open_(path)) return true;
+    const std::size_t slash = path.rfind('/');
+    if (slash == std::string::npos || slash + 1 == path.size()) return false;
+    const auto parent = open_(slash == 0 ? "/" : path.substr(0, slash));
+    return parent && (*parent)->info(path.substr(slash + 1)).has_value();
+  }
+
+  void fill_report(const RestorePlan& plan, const TargetLayout& layout,
+                   const ConfigurationPlan& configuration) {
+    report_.backup = plan.backup;
+    report_.facts = plan.facts;
+    report_.files = plan.files.size() + plan.configuration.size() + 1;
+    report_.bytes = plan.bytes;
+    for (const TablespacePlace& place : layout.tablespaces) {
+      report_.tablespaces.emplace_back(place.from, place.to);
+    }
+    for (const ConfigurationFile& file : configuration.files) {
+      report_.configuration.emplace_back(file.from, layout.data_directory + "/" + file.to);
+    }
+    std::ranges::copy(plan.warnings, std::back_inserter(report_.warnings));
+    std::ranges::copy(configuration.warnings, std::back_inserter(report_.warnings));
+    if (environment_.progress != nullptr) environment_.progress->bytes_total = plan.bytes;
+  }
+
+  PlaceContext place_context(repository::ChunkReader& chunks, Target* target) const {
+    return {&chunks, target, flow::resolve_workers(options_.workers), environment_.stop,
+            environment_.progress};
+  }
+
+  void enter(RestoreProgress::Phase phase) {
+    if (environment_.progress != nullptr) environment_.progress->phase = phase;
+  }
+
+  // The restore has failed already; the user is told of all that is lost, not of the first.
+  Status survey(const RestorePlan& plan, repository::ChunkReader& chunks) {
+    enter(RestoreProgress::Phase::copying);
+    PlaceResult result = HAUL_TRY(place_files(plan, place_context(chunks, nullptr)));
+    std::ranges::copy(plan.lost_files, std::back_inserter(result.lost_files));
+    result.lost_file_count += plan.lost_files.size();
+    return lost(plan, result);
+  }
+
+  Error lost(const RestorePlan& plan, const PlaceResult& result) const {
+    std::string named;
+    for (const std::string& path : result.lost_files) {
+      environment_.log->error(format("cannot be restored: {}", path));
+    }
+    const std::size_t count = std::min(result.lost_files.size(), kLostFilesNamed);
+    for (std::size_t i = 0; i < count; ++i) {
+      named += (i == 0 ? "" : ", ") + result.lost_files[i];
+    }
+    if (count < result.lost_file_count) named += ", ...";
+    return Error(ErrorCode::corrupt,
+                 format("backup {}: {} files cannot be restored whole: {}", plan.backup,
+                        result.lost_file_count, named),
+                 "the log names them all; another backup may have them");
+  }
+
+  Status place_and_seal(const RestorePlan& plan, const TargetLayout& layout,
+                        const ConfigurationPlan& configuration, repository::ChunkReader& chunks) {
+    const auto begin = environment_.clock->now_monotonic();
+    enter(RestoreProgress::Phase::copying);
+    CreationRules rules;
+    if (plan.group_access) rules = {0750, 0640, std::nullopt};
+    SystemUserDatabase users;
+    rules.owner = choose_owner(options_, plan.facts, users, report_.warnings);
+    const auto target = HAUL_TRY(Target::create(layout, rules, open_));
+    HAUL_TRY(place_directories(plan, *target));
+    const PlaceResult placed = HAUL_TRY(place_files(plan, place_context(chunks, target.get())));
+    if (placed.lost_file_count > 0) return lost(plan, placed);
+    const auto copied = environment_.clock->now_monotonic();
+    report_.copy_time = copied - begin;
+    enter(RestoreProgress::Phase::syncing);
+    HAUL_TRY(seal({&plan, &configuration, placed.crcs, environment_.clock->now_utc()}, *target));
+    report_.sync_time = environment_.clock->now_monotonic() - copied;
+    // With pg_control and the configuration, which no worker copied.
+    if (environment_.progress != nullptr) environment_.progress->bytes_done = plan.bytes;
+    return ok();
+  }
+
+  const RestoreOptions& options_;
+  RestoreEnvironment& environment_;
+  DirectoryOpener open_;
+  repository::Findings findings_;
+  RestoreReport report_;
+};
+
+}  // namespace
+
+Result<RestoreReport> run_restore(const RestoreOptions& options, RestoreEnvironment& environment) {
+  return Restore(options, environment).run();
+}
+
+}  // namespace haul::restore

@@ -1,0 +1,31 @@
+// The end of a restore: what PostgreSQL's backup protocol adds, everything durable, and only then
+// global/pg_control, without which no server starts.
+//
+// Order: backup_label, tablespace_map, configuration files and tablespace links; every directory
+// synced; backup_manifest; the marker durably removed; global/pg_control published. Whoever finds
+// pg_control after a crash finds everything.
+//
+// Threads:  functions that block their caller.
+// Errors:   those of writing.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "base/clock.h"
+#include "engine/restore/configuration.h"
+#include "engine/restore/plan.h"
+#include "engine/restore/target.h"
+
+namespace haul::restore {
+
+struct SealInput {
+  const RestorePlan* plan = nullptr;
+  const ConfigurationPlan* configuration = nullptr;
+  std::span<const std::uint32_t> crcs;  // of the plan's files
+  UtcTime now;
+};
+
+Status seal(const SealInput& input, Target& target);
+
+}  // namespace haul::restore

@@ -1,0 +1,44 @@
+// What lies in a repository, object by object: who owns each name, and the objects that are checked
+// as a whole because they are small (leases, index runs).
+//
+// Units:    sizes are bytes.
+// Memory:   about 200 bytes per object of the repository.
+// Threads:  the inventory is immutable once taken; functions from any thread.
+// Errors:   io, permission; damage becomes a finding.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "engine/repository/cluster.h"
+#include "engine/repository/findings.h"
+
+namespace haul::verify {
+
+struct Inventory {
+  std::map<repository::PackRef, std::uint64_t> packs;  // with their sizes
+  std::vector<repository::RunRef> runs;
+  std::vector<std::string> snapshots;
+  std::vector<std::string> leases;
+  std::uint64_t bytes = 0;  // of everything of this cluster
+
+  // A pack is there with this size.
+  bool has(const repository::PackRef& pack, std::uint64_t size_bytes) const;
+};
+
+// Lists the repository and sorts out this cluster's objects. Whatever belongs to no cluster, or has
+// a name that nothing of this format has, is a finding.
+Result<Inventory> take_inventory(const repository::Cluster& cluster,
+                                 repository::Findings& findings);
+
+// True for what means that stored bytes are wrong or gone; anything else ends a verification.
+bool is_damage(const Error& error);
+
+Status check_leases(const repository::Cluster& cluster, const Inventory& inventory,
+                    repository::Findings& findings);
+// Every directory and block, and that every pack a run names is there whole.
+Status check_runs(const repository::Cluster& cluster, const Inventory& inventory,
+                  repository::Findings& findings);
+
+}  // namespace haul::verify

@@ -1,0 +1,311 @@
+#include "engine/repository/index.h"
+
+#include <array>
+#include <atomic>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/forwarding_store.h"
+#include "tests/unit/repository/repository_fixture.h"
+
+namespace haul::repository {
+namespace {
+
+using support::pattern;
+using testing::code_of;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using testing::kLease;
+using testing::kOtherLease;
+using testing::RepositoryFixture;
+using testing::TestChunk;
+using ::testing::UnorderedElementsAre;
+
+struct IndexFixture : RepositoryFixture {
+  using RepositoryFixture::RepositoryFixture;
+
+  std::vector<TestChunk> chunks{chunk(pattern(2'000, 1)), chunk(pattern(3'000, 2))};
+  Findings findings;
+
+  std::unique_ptr<Index> open() { return Index::open(cluster, findings).value(); }
+};
+
+TEST(Index, EmptyClusterFindsNothing) {
+  IndexFixture fixture;
+  const auto index = fixture.open();
+  EXPECT_THAT(index->find(fixture.chunks[0].id).value(), IsEmpty());
+  EXPECT_FALSE(index->find_dedup_target(fixture.chunks[0].id).value());
+  EXPECT_THAT(fixture.findings.lines(), IsEmpty());
+}
+
+TEST(Index, ChunkOfARunIsFoundWithItsOrdinal) {
+  IndexFixture fixture;
+  const FinishedPack pack = fixture.write_pack(fixture.chunks);
+  fixture.write_run({kLease, 1}, {pack});
+  const auto index = fixture.open();
+  EXPECT_THAT(index->find(fixture.chunks[1].id).value(), ElementsAre(ChunkLocation{pack.ref, 1}));
+  EXPECT_EQ(index->find_dedup_target(fixture.chunks[1].id).value(), (ChunkLocation{pack.ref, 1}));
+  EXPECT_EQ(index->listed_size(pack.ref), pack.size_bytes);
+}
+
+TEST(Index, EveryCopyIsFoundTheNewestRunsFirst) {
+  IndexFixture fixture;
+  const FinishedPack older = fixture.write_pack(fixture.chunks);
+  const FinishedPack newer = fixture.write_pack({fixture.chunks[1]}, kOtherLease);
+  fixture.write_run({kLease, 1}, {older});
+  fixture.write_run({kOtherLease, 1}, {newer});
+  EXPECT_THAT(fixture.open()->find(fixture.chunks[1].id).value(),
+              ElementsAre(ChunkLocation{newer.ref, 0}, ChunkLocation{older.ref, 1}));
+}
+
+TEST(Index, PackWithoutARunIsFoundThroughItsFooter) {
+  IndexFixture fixture;
+  const FinishedPack pack = fixture.write_pack(fixture.chunks);
+  const auto index = fixture.open();
+  EXPECT_THAT(index->find(fixture.chunks[1].id).value(), ElementsAre(ChunkLocation{pack.ref, 1}));
+  EXPECT_TRUE(index->is_without_run(pack.ref));
+  EXPECT_THAT(fixture.findings.lines(), IsEmpty());
+}
+
+TEST(Index, PackWithoutARunIsNoDedupTargetUntilItIsLoaded) {
+  IndexFixture fixture;
+  const FinishedPack pack = fixture.write_pack(fixture.chunks);
+  const auto index = fixture.open();
+  EXPECT_FALSE(index->find_dedup_target(fixture.chunks[0].id).value());
+  ASSERT_TRUE(index->load_packs_without_run());
+  EXPECT_EQ(index->find_dedup_target(fixture.chunks[0].id).value(), (ChunkLocation{pack.ref, 0}));
+}
+
+TEST(Index, PackWithADamagedFooterIsReadButNoDedupTarget) {
+  IndexFixture fixture;
+  const FinishedPack pack = fixture.write_pack(fixture.chunks);
+  fixture.damage(fixture.cluster.layout.pack(pack.ref), pack.size_bytes - 1);
+  const auto index = fixture.open();
+  ASSERT_TRUE(index->load_packs_without_run());
+  EXPECT_THAT(index->find(fixture.chunks[0].id).value(), ElementsAre(ChunkLocation{pack.ref, 0}));
+  EXPECT_FALSE(index->find_dedup_target(fixture.chunks[0].id).value());
+  EXPECT_THAT(fixture.findings.lines(), ElementsAre(HasSubstr("footer checksum")));
+}
+
+TEST(Index, PackThatCannotBeReadIsAFinding) {
+  IndexFixture fixture;
+  ASSERT_TRUE(fixture.store().put_if_absent(fixture.cluster.layout.pack({kLease, {}}),
+                                            bytes_of("no pack")));
+  EXPECT_THAT(fixture.open()->find(fixture.chunks[0].id).value(), IsEmpty());
+  EXPECT_THAT(fixture.findings.lines(), ElementsAre(HasSubstr("cannot be a pack")));
+}
+
+// A pack is a dedup target only with the size that its run states, seen in the listing.
+TEST(Index, PackOfAnotherSizeThanItsRunSaysIsNoDedupTarget) {
+  IndexFixture fixture;
+  FinishedPack pack = fixture.write_pack(fixture.chunks);
+  pack.size_bytes += 1;
+  fixture.write_run({kLease, 1}, {pack});
+  const auto index = fixture.open();
+  EXPECT_FALSE(index->find_dedup_target(fixture.chunks[0].id).value());
+  EXPECT_THAT(index->find(fixture.chunks[0].id).value(), ElementsAre(ChunkLocation{pack.ref, 0}));
+}
+
+TEST(Index, PackThatWasNotListedIsNoDedupTarget) {
+  IndexFixture fixture;
+  const FinishedPack pack = fixture.write_pack(fixture.chunks);
+  fixture.write_run({kLease, 1}, {pack});
+  ASSERT_TRUE(fixture.store().remove(fixture.cluster.layout.pack(pack.ref)));
+  const auto index = fixture.open();
+  EXPECT_FALSE(index->listed_size(pack.ref));
+  EXPECT_FALSE(index->find_dedup_target(fixture.chunks[0].id).value());
+}
+
+TEST(Index, PackUnderAnotherLeaseThanItsRunSaysIsNoDedupTargetOfThatRun) {
+  IndexFixture fixture;
+  const FinishedPack pack = fixture.write_pack(fixture.chunks);
+  fixture.write_run({kLease, 1}, {pack});
+  const PackRef moved{kOtherLease, pack.ref.name};
+  const std::string key = fixture.cluster.layout.pack(pack.ref);
+  ASSERT_TRUE(fixture.store().put_if_absent(fixture.cluster.layout.pack(moved), fixture.get(key)));
+  ASSERT_TRUE(fixture.store().remove(key));
+  const auto index = fixture.open();
+  EXPECT_FALSE(index->find_dedup_target(fixture.chunks[0].id).value());
+  ASSERT_TRUE(index->load_packs_without_run());
+  EXPECT_EQ(index->find_dedup_target(fixture.chunks[0].id).value(), (ChunkLocation{moved, 0}));
+}
+
+TEST(Index, DamagedRunIsAFindingAndItsPacksAreFoundThroughTheirFooters) {
+  IndexFixture fixture;
+  const FinishedPack pack = fixture.write_pack(fixture.chunks);
+  fixture.write_run({kLease, 1}, {pack});
+  fixture.damage(fixture.cluster.layout.run({kLease, 1}), 100);
+  const auto index = fixture.open();
+  EXPECT_THAT(index->runs(), IsEmpty());
+  EXPECT_THAT(index->find(fixture.chunks[1].id).value(), ElementsAre(ChunkLocation{pack.ref, 1}));
+  EXPECT_THAT(fixture.findings.lines(), ElementsAre(HasSubstr("directory checksum")));
+}
+
+TEST(Index, DamagedBlockIsAFindingAndItsPacksAreFoundThroughTheirFooters) {
+  IndexFixture fixture;
+  const FinishedPack pack = fixture.write_pack(fixture.chunks);
+  fixture.write_run({kLease, 1}, {pack});
+  const std::string run = fixture.cluster.layout.run({kLease, 1});
+  fixture.damage(run, fixture.get(run).size() - 1);
+  const auto index = fixture.open();
+  EXPECT_THAT(index->find(fixture.chunks[0].id).value(), ElementsAre(ChunkLocation{pack.ref, 0}));
+  EXPECT_THAT(fixture.findings.lines(), ElementsAre(HasSubstr("block 0 is damaged")));
+  EXPECT_EQ(index->runs()[0], nullptr);
+}
+
+TEST(Index, DamagedBlockMakesABackupStoreTheChunkAgain) {
+  IndexFixture fixture;
+  const FinishedPack pack = fixture.write_pack(fixture.chunks);
+  fixture.write_run({kLease, 1}, {pack});
+  const std::string run = fixture.cluster.layout.run({kLease, 1});
+  fixture.damage(run, fixture.get(run).size() - 1);
+  EXPECT_FALSE(fixture.open()->find_dedup_target(fixture.chunks[0].id).value());
+  EXPECT_THAT(fixture.findings.lines(), ElementsAre(HasSubstr("block 0 is damaged")));
+}
+
+TEST(Index, ForeignNamesAreFindings) {
+  IndexFixture fixture;
+  ASSERT_TRUE(fixture.store().put_if_absent(fixture.cluster.layout.packs() + "/x", bytes_of("x")));
+  ASSERT_TRUE(fixture.store().put_if_absent(fixture.cluster.layout.index() + "/x", bytes_of("x")));
+  fixture.open();
+  EXPECT_THAT(fixture.findings.lines(),
+              UnorderedElementsAre("clusters/main/packs/x: not a pack's name",
+                                   "clusters/main/index/x: not an index run's name"));
+}
+
+TEST(Index, OnePackNameUnderTwoLeasesIsAFinding) {
+  IndexFixture fixture;
+  const FinishedPack pack = fixture.write_pack(fixture.chunks);
+  ASSERT_TRUE(
+      fixture.store().put_if_absent(fixture.cluster.layout.pack({kOtherLease, pack.ref.name}),
+                                    fixture.get(fixture.cluster.layout.pack(pack.ref))));
+  fixture.open();
+  EXPECT_THAT(fixture.findings.lines(), ElementsAre(HasSubstr("another pack bears this name")));
+}
+
+TEST(Index, AddedRunIsSearchedAndItsPacksCountAsListed) {
+  IndexFixture fixture;
+  const auto index = fixture.open();
+  const FinishedPack pack = fixture.write_pack(fixture.chunks);
+  fixture.write_run({kLease, 1}, {pack});
+  ASSERT_TRUE(index->add_run({kLease, 1}));
+  EXPECT_EQ(index->find_dedup_target(fixture.chunks[0].id).value(), (ChunkLocation{pack.ref, 0}));
+}
+
+TEST(Index, AddedRunThatIsNotThereIsNotFound) {
+  IndexFixture fixture;
+  EXPECT_EQ(code_of(fixture.open()->add_run({kLease, 1})), ErrorCode::not_found);
+}
+
+// A store whose objects can be listed and opened but not read: the device fails, nothing is
+// damaged.
+class FailingStore final : public support::ForwardingStore {
+ public:
+  FailingStore(io::ObjectStore& inner, std::string part)
+      : ForwardingStore(inner), part_(std::move(part)) {}
+
+  Result<std::unique_ptr<io::ObjectReader>> open(const std::string& key) override {
+    if (key.find(part_) != std::string::npos) return Error(ErrorCode::io, "the device failed");
+    return inner().open(key);
+  }
+  Result<std::vector<io::ObjectInfo>> list(const std::string& prefix) override {
+    if (prefix.ends_with(part_)) return Error(ErrorCode::io, "the device failed");
+    return inner().list(prefix);
+  }
+
+ private:
+  const std::string part_;
+};
+
+TEST(Index, DeviceThatFailsIsAnErrorAndNoFinding) {
+  for (const std::string part : {"/packs", "/index", "/index/"}) {
+    IndexFixture fixture;
+    fixture.write_run({kLease, 1}, {fixture.write_pack(fixture.chunks)});
+    FailingStore failing(fixture.store(), part);
+    fixture.cluster.store = &failing;
+    EXPECT_EQ(code_of(Index::open(fixture.cluster, fixture.findings)), ErrorCode::io) << part;
+    EXPECT_THAT(fixture.findings.lines(), IsEmpty());
+  }
+}
+
+TEST(Index, DeviceThatFailsWhileFootersAreReadIsAnError) {
+  IndexFixture fixture;
+  fixture.write_pack(fixture.chunks);
+  FailingStore failing(fixture.store(), "/packs/");
+  fixture.cluster.store = &failing;
+  const auto index = fixture.open();
+  EXPECT_EQ(code_of(index->find(fixture.chunks[0].id)), ErrorCode::io);
+  EXPECT_EQ(code_of(index->load_packs_without_run()), ErrorCode::io) << "it is tried again";
+}
+
+// Opens of packs wait until a second thread has asked for a chunk as well.
+class RendezvousStore final : public support::ForwardingStore {
+ public:
+  RendezvousStore(io::ObjectStore& inner, std::atomic<int>& asking)
+      : ForwardingStore(inner), asking_(asking) {}
+
+  Result<std::unique_ptr<io::ObjectReader>> open(const std::string& key) override {
+    if (key.find("/packs/") != std::string::npos) {
+      while (asking_.load() < 2) std::this_thread::yield();
+    }
+    return inner().open(key);
+  }
+
+ private:
+  std::atomic<int>& asking_;
+};
+
+void expect_found_by_two_threads(IndexFixture& fixture) {
+  std::atomic<int> asking = 0;
+  RendezvousStore store(fixture.store(), asking);
+  fixture.cluster.store = &store;
+  const auto index = fixture.open();
+  std::array<std::size_t, 2> found{};
+  {
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 0; i < 2; ++i) {
+      threads.emplace_back([&, i] {
+        ++asking;
+        found[i] = index->find(fixture.chunks[i].id).value().size();
+      });
+    }
+  }
+  EXPECT_THAT(found, ElementsAre(1, 1));
+}
+
+TEST(Index, ThreadThatComesWhileFootersAreLoadedWaitsForThem) {
+  IndexFixture fixture;
+  fixture.write_pack(fixture.chunks);
+  expect_found_by_two_threads(fixture);
+}
+
+TEST(Index, ThreadThatComesWhileARunIsGivenUpMissesNothing) {
+  IndexFixture fixture;
+  fixture.write_run({kLease, 1}, {fixture.write_pack(fixture.chunks)});
+  const std::string run = fixture.cluster.layout.run({kLease, 1});
+  fixture.damage(run, fixture.get(run).size() - 1);
+  expect_found_by_two_threads(fixture);
+}
+
+TEST(Findings, SameLineIsKeptOnce) {
+  Findings findings;
+  findings.add("a");
+  findings.add("b");
+  findings.add("a");
+  EXPECT_THAT(findings.lines(), ElementsAre("a", "b"));
+  EXPECT_EQ(findings.count(), 2U);
+}
+
+TEST(Findings, BeyondTheLimitOnlyCounts) {
+  Findings findings;
+  for (std::size_t i = 0; i < Findings::kFindingsMax + 5; ++i) findings.add(std::to_string(i));
+  EXPECT_EQ(findings.lines().size(), Findings::kFindingsMax);
+  EXPECT_EQ(findings.count(), Findings::kFindingsMax + 5);
+}
+
+}  // namespace
+}  // namespace haul::repository

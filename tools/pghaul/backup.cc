@@ -1,0 +1,170 @@
+#include "engine/backup/backup.h"
+
+#include "base/format.h"
+#include "tools/pghaul/commands.h"
+#include "tools/pghaul/json_output.h"
+#include "tools/pghaul/quantity.h"
+
+namespace haul::cli {
+
+namespace {
+
+using backup::BackupOptions;
+using backup::BackupProgress;
+using backup::BackupReport;
+
+// On standard error; info lists all that were recorded.
+constexpr std::size_t kBadPagesShown = 20;
+
+Error wrong_choice(const Settings& settings, std::string_view option, std::string_view choices) {
+  return Error(ErrorCode::usage, format("{}: \"{}\" is not one of {}", settings.origin(option),
+                                        settings.value_or(option, ""), choices));
+}
+
+Result<BackupOptions> options_of(Context& context, const std::string& cluster) {
+  const Settings& settings = *context.settings;
+  BackupOptions options;
+  options.cluster = cluster;
+  options.data_directory = settings.path("pgdata").value_or("");
+  options.connection.conninfo = settings.value_or("dbname", "");
+  options.connection.host = settings.value_or("host", "");
+  options.connection.port = settings.value_or("port", "");
+  options.connection.user = settings.value_or("username", "");
+  HAUL_TRY(settings.flag("no-password"));
+  const std::string checkpoint = settings.value_or("checkpoint", "spread");
+  if (checkpoint != "fast" && checkpoint != "spread") {
+    return wrong_choice(settings, "checkpoint", "fast, spread");
+  }
+  options.checkpoint =
+      checkpoint == "fast" ? postgres::CheckpointMode::fast : postgres::CheckpointMode::spread;
+  const std::string wal = settings.value_or("wal", "auto");
+  if (wal != "auto" && wal != "include") return wrong_choice(settings, "wal", "auto, include");
+  if (const auto codec = settings.value("compress")) {
+    auto parsed = compress::parse_codec_choice(*codec);
+    if (!parsed) return std::move(parsed).take_error().with_context(settings.origin("compress"));
+    options.codec = *parsed;
+  }
+  options.label = settings.value_or("label", options.label);
+  HAUL_TRY(postgres::check_label(options.label));
+  if (HAUL_TRY(settings.flag("offline"))) options.mode = BackupOptions::Mode::offline;
+  if (HAUL_TRY(settings.flag("dry-run"))) options.run = BackupOptions::Run::dry;
+  options.workers = HAUL_TRY(worker_count(context));
+  return options;
+}
+
+const char* phase_name(BackupProgress::Phase phase) {
+  switch (phase) {
+    case BackupProgress::Phase::connecting: return "connecting";
+    case BackupProgress::Phase::starting: return "waiting for the server's checkpoint";
+    case BackupProgress::Phase::copying: return "copying";
+    case BackupProgress::Phase::stopping: return "stopping, copying the last WAL";
+    case BackupProgress::Phase::committing: return "committing";
+  }
+  return "copying";
+}
+
+ProgressView view_of(const std::string& cluster, const BackupProgress& progress) {
+  const BackupProgress::Phase phase = progress.phase;
+  ProgressView view;
+  view.what = format("backup {}  full", cluster);
+  view.phase = phase_name(phase);
+  view.kind = phase == BackupProgress::Phase::copying ? ProgressView::Kind::counting
+                                                      : ProgressView::Kind::waiting;
+  view.done_bytes = progress.bytes_done;
+  view.total_bytes = progress.bytes_total;
+  view.stored_bytes = progress.stored_bytes;
+  return view;
+}
+
+std::string timelines_of(const postgres::BackupFacts& facts) {
+  if (facts.start_timeline == facts.stop_timeline) return format("{}", facts.stop_timeline.value);
+  return format("{}..{}", facts.start_timeline.value, facts.stop_timeline.value);
+}
+
+std::string summary_of(const BackupReport& report, std::chrono::nanoseconds duration) {
+  const auto& statistics = report.snapshot.statistics;
+  const postgres::BackupFacts& facts = report.facts;
+  std::string bad_pages;
+  if (facts.bad_page_count > 0) {
+    bad_pages = format(", {} page checksum failure{}", facts.bad_page_count,
+                       facts.bad_page_count == 1 ? "" : "s");
+  }
+  return format("backup {} done: {} in {}, stored {}{}, WAL {}..{} ({})", report.snapshot.id,
+                print_size(statistics.source_bytes), print_duration(duration),
+                print_size(statistics.stored_bytes), bad_pages, to_string(facts.start),
+                to_string(facts.stop), timelines_of(facts));
+}
+
+void print_warnings(Context& context, const BackupReport& report) {
+  for (const std::string& warning : report.warnings) context.console->warning(warning);
+  for (const std::string& finding : report.findings) {
+    context.console->warning(format("damage in the repository was worked around: {}", finding));
+  }
+  const std::vector<postgres::BadPage>& pages = report.facts.bad_pages;
+  for (std::size_t i = 0; i < pages.size() && i < kBadPagesShown; ++i) {
+    context.console->warning(
+        format("page checksum failure in {}, block {}", pages[i].path, pages[i].block));
+  }
+  if (report.facts.bad_page_count > kBadPagesShown) {
+    context.console->warning(
+        format("and {} more page checksum failures", report.facts.bad_page_count - kBadPagesShown));
+  }
+}
+
+void print_dry_run(Context& context, const BackupReport& report, const std::string& cluster) {
+  if (context.output == Context::Output::json) {
+    print_json(context, backup_dry_run_json(report, cluster));
+    return;
+  }
+  print_line(context,
+             format("would back up {} as cluster {}: {} files, {}", report.facts.data_directory,
+                    cluster, report.planned_files, print_size(report.planned_bytes)));
+}
+
+}  // namespace
+
+Result<int> run_backup_command(Context& context) {
+  const repository::Cluster cluster = HAUL_TRY(open_cluster(context));
+  context.subject = Subject::request;
+  const BackupOptions options = HAUL_TRY(options_of(context, cluster.name));
+  const ProgressMode mode = HAUL_TRY(progress_mode(context));
+  context.subject = Subject::source;
+
+  BackupProgress progress;
+  backup::BackupEnvironment environment;
+  environment.repository = &*context.repository;
+  environment.clock = &context.platform->clock();
+  environment.random = &context.platform->random();
+  environment.log = context.console;
+  environment.stop = context.stop;
+  environment.open_directory = directory_opener(context);
+  environment.progress = &progress;
+  environment.program = program_version();
+  const auto begin = environment.clock->now_monotonic();
+  auto report = [&] {
+    const ProgressReporter reporter(mode, *context.console, *environment.clock,
+                                    [&] { return view_of(cluster.name, progress); });
+    return backup::run_backup(options, environment);
+  }();
+  if (!report) {
+    // What is wrong by then was wrong in what has been stored.
+    const bool committing = progress.phase == BackupProgress::Phase::committing;
+    if (committing) context.subject = Subject::repository;
+    return std::move(report).take_error();
+  }
+  const auto duration = environment.clock->now_monotonic() - begin;
+
+  print_warnings(context, *report);
+  if (options.run == BackupOptions::Run::dry) {
+    print_dry_run(context, *report, cluster.name);
+    return kDone;
+  }
+  if (context.output == Context::Output::json) {
+    print_json(context, backup_result_json(*report, duration));
+  } else {
+    print_summary(context, summary_of(*report, duration));
+  }
+  return report->facts.bad_page_count > 0 ? kBadSourcePages : kDone;
+}
+
+}  // namespace haul::cli

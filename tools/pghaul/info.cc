@@ -1,0 +1,157 @@
+#include <algorithm>
+
+#include "base/format.h"
+#include "engine/postgres/backup_facts.h"
+#include "engine/repository/snapshot.h"
+#include "engine/restore/restore.h"
+#include "tools/pghaul/commands.h"
+#include "tools/pghaul/json_output.h"
+#include "tools/pghaul/quantity.h"
+
+namespace haul::cli {
+
+namespace {
+
+using repository::Snapshot;
+
+struct Backup {
+  Snapshot snapshot;
+  postgres::BackupFacts facts;
+};
+
+Result<Backup> read_backup(const repository::Cluster& cluster, const std::string& id) {
+  Backup backup;
+  backup.snapshot = HAUL_TRY(repository::read_snapshot(cluster, id));
+  auto facts = postgres::backup_facts_from_json(backup.snapshot.facts);
+  if (!facts) return std::move(facts).take_error().with_context(cluster.layout.snapshot(id));
+  backup.facts = std::move(facts).take();
+  return backup;
+}
+
+const char* kind_of(const Snapshot& snapshot) {
+  return snapshot.id.ends_with('F') ? "full" : "overlaid";
+}
+
+std::string wal_of(const postgres::BackupFacts& facts) {
+  return format("{}..{} ({})", to_string(facts.start), to_string(facts.stop),
+                facts.stop_timeline.value);
+}
+
+using Row = std::vector<std::string>;
+
+Row row_of(const Backup& backup) {
+  return {backup.snapshot.id,
+          kind_of(backup.snapshot),
+          to_iso8601(backup.snapshot.finished),
+          print_size(backup.snapshot.statistics.source_bytes),
+          print_size(backup.snapshot.statistics.stored_bytes),
+          wal_of(backup.facts),
+          std::to_string(backup.facts.bad_page_count),
+          backup.facts.label};
+}
+
+void print_table(Context& context, const std::vector<Row>& rows) {
+  std::vector<std::size_t> widths(rows.front().size());
+  for (const Row& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  for (const Row& row : rows) {
+    std::string line;
+    for (std::size_t i = 0; i + 1 < row.size(); ++i) {
+      line += format("{:<{}}  ", row[i], widths[i]);
+    }
+    print_line(context, line + row.back());
+  }
+}
+
+// A damaged snapshot hides neither the others nor itself.
+Result<int> list_backups(Context& context, const repository::Cluster& cluster) {
+  std::vector<Row> rows = {
+      {"backup", "kind", "finished", "size", "stored", "WAL", "bad pages", "label"}};
+  Json array = Json::array();
+  int status = kDone;
+  for (const std::string& id : HAUL_TRY(repository::list_snapshots(cluster))) {
+    auto backup = read_backup(cluster, id);
+    if (!backup) {
+      HAUL_TRY(context.repository->check_still_there());
+      context.console->fail(backup.error());
+      status = exit_status(backup.error().code(), Subject::repository);
+      continue;
+    }
+    rows.push_back(row_of(*backup));
+    array.push(backup_json(backup->snapshot, backup->facts));
+  }
+  if (context.output == Context::Output::json) {
+    Json json = versioned_json();
+    json.set("repository", to_string(context.repository->id()));
+    json.set("cluster", cluster.name);
+    json.set("backups", std::move(array));
+    print_json(context, json);
+  } else if (rows.size() > 1) {
+    print_table(context, rows);
+  } else {
+    print_line(context, format("cluster {} has no backups", cluster.name));
+  }
+  return status;
+}
+
+void print_details(Context& context, const Backup& backup) {
+  const auto& [snapshot, facts] = backup;
+  const auto line = [&context](std::string_view name, const std::string& value) {
+    print_line(context, format("{:<20}{}", name, value));
+  };
+  line("backup", snapshot.id);
+  line("cluster", snapshot.cluster);
+  line("kind", format("{}, {}", kind_of(snapshot), facts.online ? "online" : "offline"));
+  line("started", to_iso8601(snapshot.started));
+  line("finished", to_iso8601(snapshot.finished));
+  line("written by", snapshot.program);
+  line("label", facts.label);
+  line("size", format("{} in {} files", print_size(snapshot.statistics.source_bytes),
+                      snapshot.statistics.files));
+  line("stored", format("{} new, {} packs in all", print_size(snapshot.statistics.stored_bytes),
+                        snapshot.packs.size()));
+  line("chunks", format("{} stored, {} found", snapshot.statistics.chunks_stored,
+                        snapshot.statistics.chunks_found));
+  line("WAL", wal_of(facts));
+  line("server version", std::to_string(facts.server_version));
+  line("system identifier", std::to_string(facts.system_identifier));
+  line("data checksums", facts.data_checksum_version != 0 ? "on" : "off");
+  line("data directory", facts.data_directory);
+  for (const postgres::TablespaceFact& tablespace : facts.tablespaces) {
+    line("tablespace",
+         format("{} {}", tablespace.oid, tablespace.in_place ? "in place" : tablespace.location));
+  }
+  for (const postgres::ConfigurationFact& file : facts.configuration) {
+    line("configuration", format("{} ({})", file.path, file.role));
+  }
+  line("bad pages", std::to_string(facts.bad_page_count));
+  for (const postgres::BadPage& page : facts.bad_pages) {
+    line("", format("{}, block {}", page.path, page.block));
+  }
+}
+
+Result<int> describe_backup(Context& context, const repository::Cluster& cluster) {
+  const std::string id =
+      HAUL_TRY(restore::resolve_backup(cluster, context.settings->arguments().front()));
+  const Backup backup = HAUL_TRY(read_backup(cluster, id));
+  if (context.output == Context::Output::json) {
+    Json json = versioned_json();
+    const Json details = backup_details_json(backup.snapshot, backup.facts);
+    for (const auto& [key, value] : details.members()) json.set(key, value);
+    print_json(context, json);
+  } else {
+    print_details(context, backup);
+  }
+  return kDone;
+}
+
+}  // namespace
+
+Result<int> run_info(Context& context) {
+  const repository::Cluster cluster = HAUL_TRY(open_cluster(context));
+  if (context.settings->arguments().empty()) return list_backups(context, cluster);
+  return describe_backup(context, cluster);
+}
+
+}  // namespace haul::cli

@@ -1,0 +1,224 @@
+#include "tools/pghaul/json_output.h"
+
+namespace haul::cli {
+
+namespace {
+
+Json strings_json(const std::vector<std::string>& strings) {
+  Json json = Json::array();
+  for (const std::string& text : strings) json.push(text);
+  return json;
+}
+
+Json pairs_json(const std::vector<std::pair<std::string, std::string>>& pairs) {
+  Json json = Json::array();
+  for (const auto& [from, to] : pairs) {
+    Json pair = Json::object();
+    pair.set("from", from);
+    pair.set("to", to);
+    json.push(std::move(pair));
+  }
+  return json;
+}
+
+std::int64_t milliseconds(std::chrono::nanoseconds duration) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+}
+
+Json bad_pages_json(const postgres::BackupFacts& facts) {
+  Json json = Json::array();
+  for (const postgres::BadPage& page : facts.bad_pages) {
+    Json one = Json::object();
+    one.set("path", page.path);
+    one.set("block", page.block);
+    json.push(std::move(one));
+  }
+  return json;
+}
+
+Json tablespaces_json(const postgres::BackupFacts& facts) {
+  Json json = Json::array();
+  for (const postgres::TablespaceFact& tablespace : facts.tablespaces) {
+    Json one = Json::object();
+    one.set("oid", tablespace.oid);
+    one.set("location", tablespace.location);
+    one.set("in_place", tablespace.in_place);
+    json.push(std::move(one));
+  }
+  return json;
+}
+
+Json configuration_json(const postgres::BackupFacts& facts) {
+  Json json = Json::array();
+  for (const postgres::ConfigurationFact& file : facts.configuration) {
+    Json one = Json::object();
+    one.set("path", file.path);
+    one.set("role", file.role);
+    json.push(std::move(one));
+  }
+  return json;
+}
+
+const char* kind_name(repository::EntryKind kind) {
+  switch (kind) {
+    case repository::EntryKind::file: return "file";
+    case repository::EntryKind::directory: return "directory";
+    case repository::EntryKind::link: return "link";
+  }
+  return "file";
+}
+
+Json affected_json(const verify::VerifyReport& report) {
+  Json json = Json::array();
+  for (const verify::AffectedBackup& affected : report.affected) {
+    Json one = Json::object();
+    one.set("backup", affected.backup);
+    one.set("loss", affected.loss == verify::AffectedBackup::Loss::files ? "files" : "everything");
+    one.set("lost_file_count", affected.lost_file_count);
+    one.set("lost_files", strings_json(affected.lost_files));
+    json.push(std::move(one));
+  }
+  return json;
+}
+
+}  // namespace
+
+Json versioned_json() {
+  Json json = Json::object();
+  json.set("schema", 1);
+  return json;
+}
+
+Json init_json(const repository::Repository& repository) {
+  Json json = versioned_json();
+  json.set("repository", to_string(repository.id()));
+  json.set("path", repository.name());
+  json.set("chunk_pages", repository.parameters().chunk_pages);
+  json.set("pack_size_bytes", repository.parameters().pack_size_bytes);
+  return json;
+}
+
+Json backup_json(const repository::Snapshot& snapshot, const postgres::BackupFacts& facts) {
+  Json json = Json::object();
+  json.set("backup", snapshot.id);
+  json.set("cluster", snapshot.cluster);
+  json.set("kind", snapshot.id.ends_with('F') ? "full" : "overlaid");
+  json.set("started", to_iso8601(snapshot.started));
+  json.set("finished", to_iso8601(snapshot.finished));
+  json.set("files", snapshot.statistics.files);
+  json.set("source_bytes", snapshot.statistics.source_bytes);
+  json.set("hole_bytes", snapshot.statistics.hole_bytes);
+  json.set("stored_bytes", snapshot.statistics.stored_bytes);
+  json.set("start_lsn", to_string(facts.start));
+  json.set("stop_lsn", to_string(facts.stop));
+  json.set("start_timeline", facts.start_timeline.value);
+  json.set("stop_timeline", facts.stop_timeline.value);
+  json.set("bad_page_count", facts.bad_page_count);
+  json.set("label", facts.label);
+  return json;
+}
+
+Json backup_details_json(const repository::Snapshot& snapshot, const postgres::BackupFacts& facts) {
+  Json json = backup_json(snapshot, facts);
+  json.set("program", snapshot.program);
+  json.set("parent", snapshot.parent);
+  json.set("chunks_stored", snapshot.statistics.chunks_stored);
+  json.set("chunks_found", snapshot.statistics.chunks_found);
+  json.set("packs", std::uint64_t{snapshot.packs.size()});
+  json.set("online", facts.online);
+  json.set("from_standby", facts.from_standby);
+  json.set("wal_included", facts.wal_included);
+  json.set("server_version", facts.server_version);
+  // As text: it does not fit the numbers of every JSON reader.
+  json.set("system_identifier", std::to_string(facts.system_identifier));
+  json.set("block_size_bytes", facts.block_size_bytes);
+  json.set("wal_segment_size_bytes", facts.wal_segment_size_bytes);
+  json.set("data_checksums", facts.data_checksum_version != 0);
+  json.set("data_directory", facts.data_directory);
+  json.set("owner_user", facts.owner_user);
+  json.set("owner_group", facts.owner_group);
+  json.set("server_start_time", facts.start_time);
+  json.set("server_stop_time", facts.stop_time);
+  json.set("tablespaces", tablespaces_json(facts));
+  json.set("configuration", configuration_json(facts));
+  json.set("bad_pages", bad_pages_json(facts));
+  return json;
+}
+
+Json backup_result_json(const backup::BackupReport& report, std::chrono::nanoseconds duration) {
+  Json json = versioned_json();
+  const Json details = backup_details_json(report.snapshot, report.facts);
+  for (const auto& [key, value] : details.members()) json.set(key, value);
+  json.set("duration_ms", milliseconds(duration));
+  json.set("io_backend", report.io_backend);
+  json.set("files_vanished", report.files_vanished);
+  json.set("pages_reread", report.pages_reread);
+  json.set("warnings", strings_json(report.warnings));
+  json.set("findings", strings_json(report.findings));
+  return json;
+}
+
+Json backup_dry_run_json(const backup::BackupReport& report, const std::string& cluster) {
+  Json json = versioned_json();
+  json.set("cluster", cluster);
+  json.set("data_directory", report.facts.data_directory);
+  json.set("planned_files", report.planned_files);
+  json.set("planned_bytes", report.planned_bytes);
+  json.set("warnings", strings_json(report.warnings));
+  return json;
+}
+
+Json entry_json(const repository::TreeEntry& entry, const std::string& shown_path) {
+  Json json = Json::object();
+  json.set("path", shown_path);
+  json.set("kind", kind_name(entry.kind));
+  json.set("size_bytes", entry.size_bytes);
+  json.set("mode", entry.mode);
+  json.set("user_id", entry.user);
+  json.set("group_id", entry.group);
+  if (entry.kind == repository::EntryKind::link) json.set("target", entry.link_target);
+  return json;
+}
+
+Json restore_result_json(const restore::RestoreReport& report, const std::string& target) {
+  Json json = versioned_json();
+  json.set("backup", report.backup);
+  json.set("target", target);
+  json.set("files", report.files);
+  json.set("bytes", report.bytes);
+  json.set("plan_ms", milliseconds(report.plan_time));
+  json.set("copy_ms", milliseconds(report.copy_time));
+  json.set("sync_ms", milliseconds(report.sync_time));
+  json.set("start_lsn", to_string(report.facts.start));
+  json.set("stop_lsn", to_string(report.facts.stop));
+  json.set("tablespaces", pairs_json(report.tablespaces));
+  json.set("configuration", pairs_json(report.configuration));
+  json.set("warnings", strings_json(report.warnings));
+  json.set("findings", strings_json(report.findings));
+  return json;
+}
+
+Json verify_result_json(const std::vector<std::pair<std::string, verify::VerifyReport>>& clusters) {
+  Json json = versioned_json();
+  bool sound = true;
+  Json array = Json::array();
+  for (const auto& [cluster, report] : clusters) {
+    sound = sound && report.sound();
+    Json one = Json::object();
+    one.set("cluster", cluster);
+    one.set("sound", report.sound());
+    one.set("backups", report.backups);
+    one.set("packs", report.packs);
+    one.set("unreferenced_packs", report.unreferenced_packs);
+    one.set("chunks", report.chunks);
+    one.set("bytes_read", report.bytes_read);
+    one.set("damage", strings_json(report.damage));
+    one.set("affected", affected_json(report));
+    array.push(std::move(one));
+  }
+  json.set("sound", sound);
+  json.set("clusters", std::move(array));
+  return json;
+}
+
+}  // namespace haul::cli

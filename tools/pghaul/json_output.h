@@ -1,0 +1,34 @@
+// What --json prints: one object per command, fields documented in docs/json.md.
+//
+// Units:    sizes are bytes, durations milliseconds, times UTC in ISO 8601.
+// Threads:  functions over values.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "engine/backup/backup.h"
+#include "engine/repository/repository.h"
+#include "engine/restore/restore.h"
+#include "engine/verify/verify.h"
+
+namespace haul::cli {
+
+// {"schema": 1}
+Json versioned_json();
+
+Json init_json(const repository::Repository& repository);
+
+// One backup in a few fields, and with all that is known of it.
+Json backup_json(const repository::Snapshot& snapshot, const postgres::BackupFacts& facts);
+Json backup_details_json(const repository::Snapshot& snapshot, const postgres::BackupFacts& facts);
+
+Json backup_result_json(const backup::BackupReport& report, std::chrono::nanoseconds duration);
+Json backup_dry_run_json(const backup::BackupReport& report, const std::string& cluster);
+Json entry_json(const repository::TreeEntry& entry, const std::string& shown_path);
+Json restore_result_json(const restore::RestoreReport& report, const std::string& target);
+Json verify_result_json(const std::vector<std::pair<std::string, verify::VerifyReport>>& clusters);
+
+}  // namespace haul::cli

@@ -1,0 +1,159 @@
+#include "tools/pghaul/option_table.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/assert.h"
+#include "base/format.h"
+
+namespace haul::cli {
+
+namespace {
+
+constexpr std::uint32_t bit(Command command) { return 1U << static_cast<unsigned>(command); }
+
+constexpr std::uint32_t kInit = bit(Command::init);
+constexpr std::uint32_t kBackup = bit(Command::backup);
+constexpr std::uint32_t kRestore = bit(Command::restore);
+constexpr std::uint32_t kVerify = bit(Command::verify);
+constexpr std::uint32_t kLook = bit(Command::info) | bit(Command::ls) | bit(Command::cat);
+constexpr std::uint32_t kWork = kBackup | kRestore | kVerify;
+constexpr std::uint32_t kAll = kInit | kLook | kWork;
+
+constexpr std::size_t kManyArguments = 1'000'000;
+
+constexpr std::array kCommands = {
+    CommandSpec{Command::init, "init", "", 0, 0, "create a repository"},
+    CommandSpec{Command::backup, "backup", "", 0, 0,
+                "back up a running cluster, or one that was cleanly shut down"},
+    CommandSpec{Command::info, "info", "[BACKUP]", 0, 1, "list backups, or describe one"},
+    CommandSpec{Command::ls, "ls", "BACKUP [PATH]", 1, 2, "list the files in a backup"},
+    CommandSpec{Command::cat, "cat", "BACKUP PATH", 2, 2,
+                "write a file of a backup to standard output"},
+    CommandSpec{Command::restore, "restore", "[BACKUP|latest]", 0, 1, "put a backup back"},
+    CommandSpec{Command::verify, "verify", "[BACKUP]...", 0, kManyArguments,
+                "check a repository: its structure, or with --data every byte"},
+};
+
+using enum OptionKind;
+
+constexpr std::array kOptions = {
+    OptionSpec{"repo", '\0', value, "PATH", "the repository", kAll},
+    OptionSpec{"chunk-pages", '\0', value, "N", "pages per chunk, a power of two (default 32)",
+               kInit},
+    OptionSpec{"pack-size", '\0', value, "SIZE", "size of a pack (default 64MiB)", kInit},
+    OptionSpec{"cluster", '\0', value, "NAME",
+               "the cluster (default: the only one in the repository, or main)", kLook | kWork},
+    OptionSpec{"pgdata", 'D', value, "DIR",
+               "the data directory (default: what the server says it is)", kBackup},
+    OptionSpec{"pgdata", 'D', value, "DIR",
+               "where to put the cluster; empty, or created (always named, never taken from the "
+               "configuration)",
+               kRestore, OptionSource::environment},
+    OptionSpec{"dbname", 'd', value, "CONNSTR",
+               "connection string or URI of the server, without a password", kBackup},
+    OptionSpec{"host", 'h', value, "HOST", "host or socket directory of the server", kBackup},
+    OptionSpec{"port", 'p', value, "PORT", "port of the server", kBackup},
+    OptionSpec{"username", 'U', value, "NAME", "role to connect as", kBackup},
+    OptionSpec{"no-password", 'w', flag, "",
+               "never ask for a password; pghaul never does, .pgpass and service files serve",
+               kBackup},
+    OptionSpec{"tablespace-mapping", 'T', repeated, "OLD=NEW",
+               "put the tablespace recorded at OLD into NEW", kRestore},
+    OptionSpec{"owner", '\0', value, "USER[:GROUP]", "owner of the restored files", kRestore},
+    OptionSpec{"jobs", 'j', value, "N", "workers (default: one per processor)", kWork},
+    OptionSpec{"checkpoint", 'c', value, "fast|spread",
+               "how the server makes its checkpoint (default spread)", kBackup},
+    OptionSpec{"compress", 'Z', value, "CODEC", "lz4 (default), zstd[:LEVEL] or none", kBackup},
+    OptionSpec{"label", 'l', value, "LABEL", "the backup's label (default \"pghaul backup\")",
+               kBackup},
+    OptionSpec{"wal", '\0', value, "auto|include",
+               "how the WAL from start to stop gets into the backup: copied while it runs",
+               kBackup},
+    OptionSpec{"offline", '\0', flag, "", "back up a cluster that was cleanly shut down", kBackup},
+    OptionSpec{"data", '\0', flag, "", "read and check every byte", kVerify},
+    OptionSpec{"dry-run", '\0', flag, "", "say what would be done, and do nothing",
+               kBackup | kRestore},
+    OptionSpec{"progress", 'P', flag, "", "show progress also where there is no terminal", kWork},
+    OptionSpec{"json", '\0', flag, "", "print JSON (docs/json.md)", kAll & ~bit(Command::cat)},
+    OptionSpec{"verbose", 'v', flag, "", "say more on standard error", kAll},
+    OptionSpec{"quiet", 'q', flag, "", "print neither progress nor a summary", kAll},
+    OptionSpec{"config", '\0', value, "FILE", "configuration (default /etc/pghaul/pghaul.toml)",
+               kAll, OptionSource::environment},
+    OptionSpec{"help", '?', flag, "", "print this", kAll, OptionSource::command_line},
+};
+
+void append_option(std::string& text, const OptionSpec& option) {
+  std::string names = option.letter == '\0' ? "    " : format("-{}, ", option.letter);
+  names += format("--{}", option.name);
+  if (!option.argument.empty()) names += format("={}", option.argument);
+  constexpr std::size_t kColumn = 34;
+  if (names.size() + 3 > kColumn) {
+    text += format("  {}\n{:{}}{}\n", names, "", kColumn, option.help);
+  } else {
+    text += format("  {:<{}}{}\n", names, kColumn - 2, option.help);
+  }
+}
+
+}  // namespace
+
+std::span<const CommandSpec> all_commands() { return kCommands; }
+std::span<const OptionSpec> all_options() { return kOptions; }
+
+const CommandSpec& spec_of(Command command) {
+  const auto found = std::ranges::find(kCommands, command, &CommandSpec::command);
+  HAUL_ASSERT(found != kCommands.end());
+  return *found;
+}
+
+const CommandSpec* find_command(std::string_view name) {
+  const auto found = std::ranges::find(kCommands, name, &CommandSpec::name);
+  return found == kCommands.end() ? nullptr : &*found;
+}
+
+const OptionSpec* find_option(std::string_view name) {
+  const auto found = std::ranges::find(kOptions, name, &OptionSpec::name);
+  return found == kOptions.end() ? nullptr : &*found;
+}
+
+bool takes(Command command, const OptionSpec& option) {
+  return (option.commands & bit(command)) != 0;
+}
+
+std::string variable_name(std::string_view option) {
+  std::string name = "PGHAUL_";
+  for (const char c : option) {
+    const bool lower = c >= 'a' && c <= 'z';
+    name += c == '-' ? '_' : lower ? static_cast<char>(c - 'a' + 'A') : c;
+  }
+  return name;
+}
+
+std::string program_help() {
+  std::string text =
+      "pghaul backs up and restores PostgreSQL clusters.\n\n"
+      "Usage:\n  pghaul COMMAND --repo=PATH [OPTION]...\n\nCommands:\n";
+  for (const CommandSpec& command : kCommands) {
+    text += format("  {:<10}{}\n", command.name, command.summary);
+  }
+  text +=
+      "\nOptions:\n"
+      "  -V, --version  print the version\n"
+      "  -?, --help     print this, or after a command its options\n\n"
+      "Every option is also an environment variable (PGHAUL_REPO for --repo) and a key of the\n"
+      "configuration; the command line precedes the environment, and that the configuration.\n";
+  return text;
+}
+
+std::string command_help(Command command) {
+  const CommandSpec& spec = spec_of(command);
+  std::string text =
+      format("pghaul {}: {}\n\nUsage:\n  pghaul {} [OPTION]...{}{}\n\nOptions:\n", spec.name,
+             spec.summary, spec.name, spec.arguments.empty() ? "" : " ", spec.arguments);
+  for (const OptionSpec& option : kOptions) {
+    if (takes(command, option)) append_option(text, option);
+  }
+  return text;
+}
+
+}  // namespace haul::cli

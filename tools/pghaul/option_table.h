@@ -1,0 +1,63 @@
+// The commands and their options, in one table: parsing, help, environment and configuration all go
+// by it.
+//
+// Threads:  constants.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace haul::cli {
+
+enum class Command : std::uint8_t { init, backup, info, ls, cat, restore, verify };
+
+struct CommandSpec {
+  Command command;
+  std::string_view name;
+  std::string_view arguments;  // as in the synopsis; empty: none
+  std::size_t arguments_min = 0;
+  std::size_t arguments_max = 0;
+  std::string_view summary;
+};
+
+enum class OptionKind : std::uint8_t {
+  flag,      // yes or no
+  value,     // one value; the last one counts
+  repeated,  // any number of values
+};
+
+// Where an option may come from besides the command line.
+enum class OptionSource : std::uint8_t {
+  everywhere,    // environment and configuration
+  environment,   // the environment alone
+  command_line,  // nothing else
+};
+
+struct OptionSpec {
+  std::string_view name;  // the long name, also the key in the configuration
+  char letter = '\0';     // the short name, if any
+  OptionKind kind = OptionKind::value;
+  std::string_view argument;  // in the help; empty for a flag
+  std::string_view help;
+  std::uint32_t commands = 0;  // bits of 1 << Command
+  OptionSource source = OptionSource::everywhere;
+};
+
+std::span<const CommandSpec> all_commands();
+std::span<const OptionSpec> all_options();
+
+const CommandSpec& spec_of(Command command);
+const CommandSpec* find_command(std::string_view name);
+const OptionSpec* find_option(std::string_view name);
+bool takes(Command command, const OptionSpec& option);
+
+// "PGHAUL_CHUNK_PAGES" for "chunk-pages".
+std::string variable_name(std::string_view option);
+
+// What --help prints: of the program, or of one command.
+std::string program_help();
+std::string command_help(Command command);
+
+}  // namespace haul::cli

@@ -1,0 +1,121 @@
+#include "engine/verify/verify.h"
+
+#include "base/format.h"
+#include "engine/restore/restore.h"
+#include "tools/pghaul/commands.h"
+#include "tools/pghaul/json_output.h"
+#include "tools/pghaul/quantity.h"
+
+namespace haul::cli {
+
+namespace {
+
+using verify::AffectedBackup;
+using verify::VerifyOptions;
+using verify::VerifyProgress;
+using verify::VerifyReport;
+
+using ClusterReport = std::pair<std::string, VerifyReport>;
+
+Result<VerifyReport> verify_cluster(Context& context, const VerifyOptions& options,
+                                    ProgressMode mode) {
+  VerifyProgress progress;
+  verify::VerifyEnvironment environment;
+  environment.repository = &*context.repository;
+  environment.clock = &context.platform->clock();
+  environment.log = context.console;
+  environment.stop = context.stop;
+  environment.progress = &progress;
+  const ProgressReporter reporter(mode, *context.console, *environment.clock, [&] {
+    ProgressView view;
+    view.what = format("verify {}", options.cluster);
+    view.phase = "checking";
+    view.done_bytes = progress.bytes_done;
+    view.total_bytes = progress.bytes_total;
+    return view;
+  });
+  return verify::run_verify(options, environment);
+}
+
+void print_affected(Context& context, const AffectedBackup& affected) {
+  if (affected.loss == AffectedBackup::Loss::everything) {
+    print_line(context, format("backup {} cannot be restored", affected.backup));
+    return;
+  }
+  print_line(context, format("backup {}: {} file{} cannot be restored whole", affected.backup,
+                             affected.lost_file_count, affected.lost_file_count == 1 ? "" : "s"));
+  for (const std::string& file : affected.lost_files) print_line(context, "  " + file);
+  if (affected.lost_file_count > affected.lost_files.size()) {
+    print_line(context,
+               format("  and {} more", affected.lost_file_count - affected.lost_files.size()));
+  }
+}
+
+void print_report(Context& context, const std::string& cluster, const VerifyReport& report) {
+  for (const std::string& line : report.damage) print_line(context, "damage: " + line);
+  for (const AffectedBackup& affected : report.affected) print_affected(context, affected);
+  const std::string amount = format("{} backups, {} packs, {} read", report.backups, report.packs,
+                                    print_size(report.bytes_read));
+  if (!report.sound()) {
+    print_line(context, format("verify {}: {}: {} findings, {} backups affected", cluster, amount,
+                               report.damage.size(), report.affected.size()));
+    return;
+  }
+  print_summary(context, format("verify {}: {}: sound", cluster, amount));
+  if (report.unreferenced_packs > 0) {
+    print_summary(context, format("{} packs are not referenced by any backup, which is harmless",
+                                  report.unreferenced_packs));
+  }
+}
+
+// Without a name, all clusters: a repository is sound when all of it is.
+Result<std::vector<std::string>> clusters_to_verify(Context& context) {
+  const bool named =
+      context.settings->named_cluster().has_value() || !context.settings->arguments().empty();
+  if (!named) {
+    const std::vector<std::string> all = HAUL_TRY(context.repository->clusters());
+    std::vector<std::string> valid;
+    for (const std::string& name : all) {
+      // Another name is no cluster's; every run reports what lies there.
+      if (repository::check_cluster_name(name)) valid.push_back(name);
+    }
+    if (valid.size() > 1) return valid;
+  }
+  return std::vector{HAUL_TRY(choose_cluster(context))};
+}
+
+}  // namespace
+
+Result<int> run_verify_command(Context& context) {
+  if (const auto named = context.settings->named_cluster()) {
+    context.settings->select_cluster(*named);
+  }
+  HAUL_TRY(open_repository(context));
+  const std::vector<std::string> clusters = HAUL_TRY(clusters_to_verify(context));
+  context.subject = Subject::request;
+  VerifyOptions options;
+  if (HAUL_TRY(context.settings->flag("data"))) options.depth = VerifyOptions::Depth::data;
+  options.workers = HAUL_TRY(worker_count(context));
+  const ProgressMode mode = HAUL_TRY(progress_mode(context));
+  context.subject = Subject::repository;
+
+  std::vector<ClusterReport> reports;
+  bool sound = true;
+  for (const std::string& cluster : clusters) {
+    options.cluster = cluster;
+    options.backups.clear();
+    for (const std::string& name : context.settings->arguments()) {
+      options.backups.push_back(
+          HAUL_TRY(restore::resolve_backup(HAUL_TRY(context.repository->cluster(cluster)), name)));
+    }
+    reports.emplace_back(cluster, HAUL_TRY(verify_cluster(context, options, mode)));
+    sound = sound && reports.back().second.sound();
+    if (context.output == Context::Output::text) {
+      print_report(context, cluster, reports.back().second);
+    }
+  }
+  if (context.output == Context::Output::json) print_json(context, verify_result_json(reports));
+  return sound ? kDone : kDamaged;
+}
+
+}  // namespace haul::cli
