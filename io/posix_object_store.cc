@@ -127,7 +127,7 @@ Status PosixObjectStore::make_directories(std::string_view path) {
   for (std::size_t end = 0; end < path.size();) {
     end = std::min(path.find('/', end + 1), path.size());
     const std::string_view directory = path.substr(0, end);
-    const Status made = root_->make_directory(directory, kDirectoryMode);
+    Status made = root_->make_directory(directory, kDirectoryMode);
     if (!made && made.error().code() == ErrorCode::already_exists) continue;
     if (!made) return made;
     if (options_.owner) {
@@ -143,7 +143,7 @@ Status PosixObjectStore::publish_once(File& file, const std::string& key, Taken 
 
 // Directories are made only where one is found missing: nearly always they exist.
 Status PosixObjectStore::publish(File& file, const std::string& key, Taken taken) {
-  const Status published = publish_once(file, key, taken);
+  Status published = publish_once(file, key, taken);
   if (published || published.error().code() != ErrorCode::not_found) return published;
   HAUL_TRY(make_directories(parent_of(key)));
   return publish_once(file, key, taken);

@@ -25,7 +25,7 @@ class TestPlatform final : public Platform {
   Result<std::unique_ptr<io::Directory>> open_directory(const std::string& path) override;
   Result<std::string> read_text(const std::string& path) override;
   std::optional<std::string> variable(const std::string& name) override;
-  std::string working_directory() override { return "/work"; }
+  std::string working_directory() override { return "/here"; }
   repository::LocalOwner repository_owner() override { return owner; }
   Clock& clock() override { return clock_; }
   Random& random() override { return random_; }

@@ -75,9 +75,9 @@ TEST_F(SettingsTest, RepeatedOptionTakesLinesOfTheVariable) {
 }
 
 TEST_F(SettingsTest, ConfigurationIsReadFromWhereItIsNamed) {
-  platform.texts["/work/mine.toml"] = "[repo]\nrepo = \"/r\"\n";
+  platform.texts["/here/mine.toml"] = "[repo]\nrepo = \"/r\"\n";
   EXPECT_EQ(load({"info", "--config=mine.toml"})->value("repo"), "/r");
-  platform.variables["PGHAUL_CONFIG"] = "/work/mine.toml";
+  platform.variables["PGHAUL_CONFIG"] = "/here/mine.toml";
   EXPECT_EQ(load({"info"})->value("repo"), "/r");
 }
 
@@ -131,7 +131,7 @@ TEST_F(SettingsTest, PathsBecomeAbsolute) {
   const auto path = [this](const std::string& text) {
     return load({"info", "--repo=" + text})->path("repo").value();
   };
-  EXPECT_EQ(path("repo"), "/work/repo");
+  EXPECT_EQ(path("repo"), "/here/repo");
   EXPECT_EQ(path("../x/./y/"), "/x/y");
   EXPECT_EQ(path("/a//b/"), "/a/b");
   EXPECT_EQ(path("/"), "/");
