@@ -56,7 +56,7 @@ Digest keyed_digest(const DigestKey& key, ByteSpan bytes) {
 
 KeyedHasher::KeyedHasher(const DigestKey& key) {
   static_assert(sizeof(blake3_hasher) <= sizeof(state_));
-  static_assert(alignof(blake3_hasher) <= 64);
+  static_assert(alignof(blake3_hasher) <= alignof(std::max_align_t));
   blake3_hasher_init_keyed(::new (state_.data()) blake3_hasher, key_bytes(key));
 }
 

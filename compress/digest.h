@@ -60,7 +60,7 @@ class KeyedHasher {
   Digest finish() const;
 
  private:
-  alignas(64)
+  alignas(std::max_align_t)
       std::array<std::byte, 1920> state_;  // holds the library's state; size checked in digest.cc
 };
 

@@ -10,6 +10,7 @@
 #include "engine/backup/preflight.h"
 #include "engine/backup/wal_store.h"
 #include "engine/flow/workers.h"
+#include "engine/postgres/backup_label.h"
 #include "engine/postgres/wal_copier.h"
 
 namespace haul::backup {
@@ -120,6 +121,9 @@ class Backup {
     copier->prepare_stop();
     const postgres::StopResult stop = HAUL_TRY(session.stop());
     HAUL_TRY(copier->finish(stop.stop, stop.timeline));
+    // What a restore could not use must not be committed.
+    HAUL_TRY(postgres::parse_backup_label(stop.backup_label, control().wal_segment_size_bytes));
+    HAUL_TRY(postgres::parse_tablespace_map(stop.tablespace_map));
     take_entries(wal.entries());
     snapshot_.statistics.hole_bytes += wal.hole_bytes();
 

@@ -55,6 +55,9 @@ Status RepositorySession::commit(std::vector<repository::TreeEntry> entries,
   snapshot.packs = writer_->pack_table();
   HAUL_TRY(lease_->health());
   if (environment.stop.stop_requested()) return Error(ErrorCode::interrupted, "interrupted");
+  // An open directory outlives its name: what was moved away meanwhile is not where the user will
+  // look.
+  HAUL_TRY(environment.repository->check_still_there());
   HAUL_TRY(repository::commit_snapshot(snapshot, cluster_));
   // The backup is committed; a lease that stays is no more than something for gc to judge.
   const Status released = lease_->release();

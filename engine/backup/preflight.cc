@@ -101,6 +101,19 @@ std::string node_identity(const io::FileInfo& info) {
   return format("{}:{}:{}", host.data(), info.device, info.inode);
 }
 
+// tablespace_map repeats a link as it is, and a server that recovers from it makes the link anew: a
+// relative one leads elsewhere from another data directory.
+Status check_tablespaces(const std::vector<postgres::TablespaceFact>& tablespaces) {
+  for (const postgres::TablespaceFact& tablespace : tablespaces) {
+    if (tablespace.in_place || tablespace.location.starts_with('/')) continue;
+    return Error(
+        ErrorCode::server_state,
+        format("tablespace {} is a relative link to {}", tablespace.oid, tablespace.location),
+        "replace the link in pg_tblspc by one to the absolute path while the server is stopped");
+  }
+  return ok();
+}
+
 void fill_facts(Preflight& preflight) {
   const postgres::ControlFile& control = preflight.control;
   postgres::BackupFacts& facts = preflight.facts;
@@ -155,7 +168,13 @@ Result<Preflight> run_preflight(const BackupOptions& options, BackupEnvironment&
     preflight.connection = connection_of(options, directory.get());
     postgres::SessionOptions session_options;
     session_options.connection = preflight.connection;
-    preflight.session = HAUL_TRY(postgres::BackupSession::open(session_options));
+    auto session = postgres::BackupSession::open(session_options);
+    if (!session && session.error().hint().empty()) {
+      return std::move(session).take_error().with_hint(
+          "name the server with -h, -p or -d, or its data directory with -D; --offline is for one "
+          "that is shut down");
+    }
+    preflight.session = HAUL_TRY(std::move(session));
     if (!directory) {
       preflight.data_directory = preflight.session->facts().data_directory;
       directory = HAUL_TRY(environment.open_directory(preflight.data_directory));
@@ -180,6 +199,7 @@ Result<Preflight> run_preflight(const BackupOptions& options, BackupEnvironment&
   HAUL_TRY(check_cluster_binding(cluster, preflight.control.system_identifier));
   preflight.source = HAUL_TRY(
       SourceTree::open(preflight.data_directory, environment.open_directory, preflight.control));
+  if (online) HAUL_TRY(check_tablespaces(preflight.source->tablespaces()));
   fill_facts(preflight);
   return preflight;
 }

@@ -94,7 +94,7 @@ class LiveBackupSession final : public BackupSession {
     milliseconds ping_timeout;
   };
 
-  explicit LiveBackupSession(Parts parts) : parts_(std::move(parts)), timeline_(facts().timeline) {
+  explicit LiveBackupSession(Parts parts) : parts_(std::move(parts)) {
     pinger_ = std::jthread([this](const std::stop_token& stop) { keep_pinging(stop); });
   }
 
@@ -128,7 +128,9 @@ class LiveBackupSession final : public BackupSession {
 
   std::mutex health_mutex_;  // guards failure_ and timeline_
   std::optional<Error> failure_;
-  TimelineId timeline_;  // the one the server must stay on
+  // The one the server must stay on. Unknown before start(): a server promoted a moment ago still
+  // has the old one in its last checkpoint.
+  std::optional<TimelineId> timeline_;
 
   std::mutex sleep_mutex_;  // guards nothing but the pinger's sleep
   std::condition_variable_any wake_;
@@ -245,10 +247,10 @@ Status LiveBackupSession::ask_watcher() {
                                               : "the standby was promoted during the backup");
   }
   const std::lock_guard health_lock(health_mutex_);
-  if (answer.timeline != timeline_) {
+  if (timeline_ && answer.timeline != *timeline_) {
     return Error(ErrorCode::server_state,
                  format("the server changed from timeline {} to {} during the backup",
-                        timeline_.value, answer.timeline.value));
+                        timeline_->value, answer.timeline.value));
   }
   return ok();
 }

@@ -100,7 +100,11 @@ Result<Repository> open_local_repository(const LocalDirectoryOpener& open, const
                  "create one with pghaul init, or check that its file system is mounted");
   }
   if (!root) return std::move(root).take_error();
-  return Repository::open(HAUL_TRY(open_store(std::move(root).take(), owner)));
+  auto store = HAUL_TRY(open_store(std::move(root).take(), owner));
+  return Repository::open(std::move(store),
+                          [open, path, owner]() -> Result<std::unique_ptr<io::ObjectStore>> {
+                            return open_store(HAUL_TRY(open(path)), owner);
+                          });
 }
 
 Result<Repository> init_local_repository(const LocalDirectoryOpener& open, const LocalInit& init,

@@ -124,7 +124,7 @@ Status Repository::init(io::ObjectStore& store, const RepositoryParameters& para
   return store.make_durable("");
 }
 
-Result<Repository> Repository::open(std::unique_ptr<io::ObjectStore> store) {
+Result<Repository> Repository::open(std::unique_ptr<io::ObjectStore> store, Reopen reopen) {
   auto object = store->get(std::string(kConfigKey), kConfigBytesMax);
   if (!object && object.error().code() == ErrorCode::not_found) {
     return Error(ErrorCode::no_repository,
@@ -140,6 +140,7 @@ Result<Repository> Repository::open(std::unique_ptr<io::ObjectStore> store) {
 
   Repository repository;
   repository.store_ = std::move(store);
+  repository.reopen_ = std::move(reopen);
   repository.identity_ = std::make_unique<const Identity>(compress::DigestKey(config->id_key));
   repository.id_ = frame->repository;
   repository.parameters_ = config->parameters;
@@ -171,9 +172,16 @@ Result<std::vector<std::string>> Repository::clusters() const {
 }
 
 Status Repository::check_still_there() const {
-  const auto object = store_->get(std::string(kConfigKey), kConfigBytesMax);
-  if (object) {
-    const auto frame = unframe_object(ObjectKind::config, std::string(kConfigKey), *object);
+  std::unique_ptr<io::ObjectStore> reopened;
+  if (reopen_) {
+    auto store = reopen_();
+    if (store) reopened = std::move(store).take();
+  }
+  io::ObjectStore* const store = reopen_ ? reopened.get() : store_.get();
+  if (store != nullptr) {
+    const auto object = store->get(std::string(kConfigKey), kConfigBytesMax);
+    const auto frame = object ? unframe_object(ObjectKind::config, std::string(kConfigKey), *object)
+                              : Result<FramedObject>(object.error());
     if (frame && frame->repository == id_) return ok();
   }
   return Error(ErrorCode::io, format("the repository at {} is gone", store_->name()),

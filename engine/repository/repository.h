@@ -6,6 +6,7 @@
 // Format:   docs/format.md, "Config".
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,7 +23,10 @@ class Repository {
   // of the same name is refused). Durable when it returns.
   static Status init(io::ObjectStore& store, const RepositoryParameters& parameters, Random& random,
                      Clock& clock);
-  static Result<Repository> open(std::unique_ptr<io::ObjectStore> store);
+  // `reopen` reaches the store anew by the name the user gave: an open one keeps working on what
+  // was moved away or unmounted. Without it the open store answers for itself.
+  using Reopen = std::function<Result<std::unique_ptr<io::ObjectStore>>()>;
+  static Result<Repository> open(std::unique_ptr<io::ObjectStore> store, Reopen reopen = {});
 
   const RepositoryId& id() const { return id_; }
   const RepositoryParameters& parameters() const { return parameters_; }
@@ -33,13 +37,15 @@ class Repository {
   Result<Cluster> cluster(const std::string& name) const;
   // Names of all clusters that have any object.
   Result<std::vector<std::string>> clusters() const;
-  // Still there, and still this repository? For a store that may be unmounted while work goes on.
+  // Still there under its name, and still this repository? A store may be moved or unmounted while
+  // work goes on.
   Status check_still_there() const;
 
  private:
   Repository() = default;
 
   std::unique_ptr<io::ObjectStore> store_;
+  Reopen reopen_;
   std::unique_ptr<const Identity> identity_;
   RepositoryId id_;
   RepositoryParameters parameters_;

@@ -19,7 +19,7 @@ constexpr std::uint64_t kLeafEndMask = 0x3F;
 constexpr std::size_t kEntryBytesMax = 16 * 1024;
 constexpr std::size_t kPathBytesMax = 4096;
 constexpr std::size_t kNodeChildrenMax = 4096;
-constexpr std::uint64_t kFileBytesMax = 1ULL << 50;
+constexpr std::uint64_t kFileBytesMax = 1ULL << 44;
 
 Error corrupt(std::string_view what) { return Error(ErrorCode::corrupt, format("tree: {}", what)); }
 

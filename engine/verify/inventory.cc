@@ -90,7 +90,7 @@ class Sorter {
 };
 
 Status check_run(const Cluster& cluster, const repository::RunRef& ref, const Inventory& inventory,
-                 Findings& findings) {
+                 IndexCoverage& coverage, Findings& findings) {
   const repository::IndexRun run = HAUL_TRY(repository::IndexRun::open(cluster, ref));
   for (const repository::IndexedPack& pack : run.packs()) {
     if (inventory.has(pack.ref, pack.size_bytes)) continue;
@@ -101,6 +101,7 @@ Status check_run(const Cluster& cluster, const repository::RunRef& ref, const In
                                                           listed->second, pack.size_bytes));
   }
   for (std::size_t block = 0; block < run.blocks(); ++block) HAUL_TRY(run.read_block(block));
+  for (const repository::IndexedPack& pack : run.packs()) coverage.packs.insert(pack.ref);
   return ok();
 }
 
@@ -134,14 +135,17 @@ Status check_leases(const Cluster& cluster, const Inventory& inventory, Findings
   return ok();
 }
 
-Status check_runs(const Cluster& cluster, const Inventory& inventory, Findings& findings) {
+Result<IndexCoverage> check_runs(const Cluster& cluster, const Inventory& inventory,
+                                 Findings& findings) {
+  IndexCoverage coverage;
   for (const repository::RunRef& run : inventory.runs) {
-    const Status status = check_run(cluster, run, inventory, findings);
+    Status status = check_run(cluster, run, inventory, coverage, findings);
     if (status) continue;
-    if (!is_damage(status.error())) return status;
+    if (!is_damage(status.error())) return std::move(status).take_error();
     findings.add(status.error().message());
+    coverage.whole = false;
   }
-  return ok();
+  return coverage;
 }
 
 }  // namespace haul::verify

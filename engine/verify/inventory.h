@@ -8,6 +8,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -37,8 +38,14 @@ bool is_damage(const Error& error);
 
 Status check_leases(const repository::Cluster& cluster, const Inventory& inventory,
                     repository::Findings& findings);
+// What the index runs cover.
+struct IndexCoverage {
+  std::set<repository::PackRef> packs;  // that some sound run lists
+  bool whole = true;  // no run is damaged, so that an uncovered pack says something
+};
+
 // Every directory and block, and that every pack a run names is there whole.
-Status check_runs(const repository::Cluster& cluster, const Inventory& inventory,
-                  repository::Findings& findings);
+Result<IndexCoverage> check_runs(const repository::Cluster& cluster, const Inventory& inventory,
+                                 repository::Findings& findings);
 
 }  // namespace haul::verify

@@ -333,11 +333,11 @@ TEST_F(Failures, BackupKilledAtManyPoints) {
 }
 
 TEST_F(Failures, RestoreKilledAtManyPointsNeverLooksLikeACluster) {
-  const int kills = full_run() ? 200 : 20;
+  const int kills = full_run() ? 200 : 10;
   for (int i = 1; i <= kills; ++i) {
     workshop_->shell_as_server("rm -rf " + workshop_->path("target"));
     const Outcome killed = workshop_->pghaul_with_faults(
-        format("mutate:{}:kill_{}", 1 + i * (full_run() ? 20 : 190),
+        format("mutate:{}:kill_{}", 1 + i * (full_run() ? 20 : 400),
                i % 2 == 0 ? "after" : "before"),
         format("restore {} --repo {} -D {}", first_, repo_, workshop_->path("target")));
     if (killed.status == 0) break;  // past the last operation

@@ -217,6 +217,39 @@ TEST_F(StandbySessionTest, PromotionFailsHealthAndStop) {
   EXPECT_FALSE(session->stop());
 }
 
+TEST_F(StandbySessionTest, SessionOpenedRightAfterPromotionStaysHealthy) {
+  query("SELECT pg_promote()");
+  const auto session = open();
+  const auto started = session->start("x", CheckpointMode::fast);
+  ASSERT_TRUE(succeeded(started));
+  EXPECT_EQ(started->timeline, TimelineId{2});
+  const auto stopped = session->stop();
+  ASSERT_TRUE(succeeded(stopped));
+  EXPECT_EQ(stopped->timeline, TimelineId{2});
+}
+
+TEST_F(StandbySessionTest, FullPageWritesOffOnThePrimaryIsRefusedWithAHint) {
+  ASSERT_TRUE(primary_->configure({"full_page_writes = off"}));
+  ASSERT_TRUE(primary_->restart());
+  ASSERT_TRUE(primary_->query("CHECKPOINT"));
+  EXPECT_TRUE(eventually([&] {
+    query("CHECKPOINT");
+    return query("SELECT full_page_writes FROM pg_control_checkpoint()") == "f";
+  }));
+  const auto opened = BackupSession::open(session_options());
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code(), ErrorCode::server_state);
+  EXPECT_NE(opened.error().hint().find("full_page_writes"), std::string::npos);
+}
+
+TEST_F(BackupSessionTest, FullPageWritesOffOnAPrimaryIsNoObstacle) {
+  ASSERT_TRUE(server_->configure({"full_page_writes = off"}));
+  ASSERT_TRUE(server_->restart());
+  const auto session = open();
+  ASSERT_TRUE(succeeded(session->start("x", CheckpointMode::fast)));
+  EXPECT_TRUE(succeeded(session->stop()));
+}
+
 TEST_F(StandbySessionTest, BackupFromStandbySaysSo) {
   const auto session = open();
   ASSERT_TRUE(succeeded(session->start("x", CheckpointMode::fast)));

@@ -9,6 +9,7 @@
 namespace haul::cli {
 
 Result<std::unique_ptr<io::Directory>> TestPlatform::open_directory(const std::string& path) {
+  if (++opens == failing_open) return Error(ErrorCode::io, path + ": broken");
   auto directory = HAUL_TRY(disk.open(path.substr(1)));
   if (faults) directory = io::make_fault_directory(std::move(directory), faults);
   return directory;

@@ -36,6 +36,9 @@ class TestPlatform final : public Platform {
   repository::LocalOwner owner = repository::LocalOwner::process;
   // Applied to every directory opened from now on, where there is one.
   std::shared_ptr<io::FaultPlan> faults;
+  // The open_directory() of this number fails; 0: none does.
+  std::uint64_t failing_open = 0;
+  std::uint64_t opens = 0;
 
  private:
   SystemClock clock_;

@@ -136,6 +136,19 @@ TEST(Init, FailureAtAnyStepLeavesNothing) {
   }
 }
 
+TEST(Init, DirectoryThatCannotBeOpenedLeavesNothing) {
+  std::uint64_t failures = 0;
+  for (std::uint64_t open = 1;; ++open, ++failures) {
+    Program pghaul;
+    pghaul.platform.failing_open = open;
+    const Outcome outcome = pghaul.on_repository({"init"});
+    if (pghaul.platform.opens < open) break;
+    EXPECT_EQ(outcome.status, kStorage) << open;
+    EXPECT_FALSE(pghaul.top()->info("repo")) << open;
+  }
+  EXPECT_GE(failures, 4U);
+}
+
 TEST_F(Commands, BackupSaysWhatItDid) {
   const Outcome outcome = pghaul.on_repository({"backup", "--offline", "-D", "/data"});
   ASSERT_EQ(outcome.status, kDone) << outcome.err;

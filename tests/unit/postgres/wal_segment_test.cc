@@ -212,7 +212,7 @@ TEST(CheckSegment, ZerosInTheMiddleAreCorrupt) {
 TEST(CheckSegment, PageOfZerosButOneByteIsCorrupt) {
   expect_damage(check_with([](Bytes& bytes) {
                   zero(bytes, kPageBytes, kMebibyte);
-                  bytes[3 * kPageBytes - 1] = std::byte{1};
+                  bytes[2 * kPageBytes - 1] = std::byte{1};
                 }),
                 "magic");
 }

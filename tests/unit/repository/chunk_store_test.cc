@@ -391,13 +391,22 @@ TEST(EncodingCheck, AnyOtherSourceIsRefused) {
   EXPECT_THAT(checked.error().hint(), HasSubstr("memory"));
 }
 
-TEST(EncodingCheck, FlippedBitOfTheEncodedBytesIsRefused) {
+// A few bits of an LZ4 block can change without changing what it decodes to.
+TEST(EncodingCheck, FlippedBitOfTheEncodedBytesIsRefusedUnlessItDecodesToTheSource) {
   EncodingCheck encoding;
+  std::size_t refused = 0;
   for (std::size_t i = 0; i < encoding.encoded.bytes.size(); ++i) {
     encoding.memory[i] ^= std::byte{4};
-    EXPECT_EQ(code_of(encoding.check(bytes_of(encoding.source))), ErrorCode::io) << i;
+    const Status checked = encoding.check(bytes_of(encoding.source));
     encoding.memory[i] ^= std::byte{4};
+    if (checked) {
+      ASSERT_EQ(text_of(encoding.scratch), encoding.source) << i;
+    } else {
+      ASSERT_EQ(code_of(checked), ErrorCode::io);
+      ++refused;
+    }
   }
+  EXPECT_GE(refused + 2, encoding.encoded.bytes.size());
 }
 
 TEST(EncodingCheck, UnencodedSourceNeedsNoProof) {

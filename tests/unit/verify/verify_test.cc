@@ -300,12 +300,16 @@ TEST(Verify, DamagedMapNamesItsFile) {
   }
 }
 
-TEST(Verify, MissingIndexRunCostsNothingButTime) {
+TEST(Verify, MissingIndexRunIsDamageThatTakesNoFile) {
   DamagedRepository repository;
   repository.back_up(two_files());
+  const std::string pack = repository.keys_with("/packs/").front();
   repository.remove(repository.keys_with("/index/").front());
-  const VerifyReport report = repository.verify().value();
-  EXPECT_TRUE(report.sound());
+  for (const Depth depth : kDepths) {
+    const VerifyReport report = repository.verify(depth).value();
+    EXPECT_TRUE(mentions(report.damage, pack));
+    EXPECT_THAT(report.affected, IsEmpty());
+  }
 }
 
 TEST(Verify, DamagedIndexRunIsDamageThatTakesNoFile) {
