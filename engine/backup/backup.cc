@@ -165,7 +165,9 @@ class Backup {
   }
 
   Status copy(const PageCheckContext& pages, std::function<Status()> health) {
+    const auto databases_before = HAUL_TRY(databases());
     const SourcePlan plan = HAUL_TRY(plan_source(*preflight_.source, control(), environment_.stop));
+    HAUL_TRY(check_databases(plan, *preflight_.source, databases_before, HAUL_TRY(databases())));
     environment_.progress->bytes_total += plan.bytes;
     report_.warnings.insert(report_.warnings.end(), plan.warnings.begin(), plan.warnings.end());
     CopyContext context;
@@ -194,6 +196,12 @@ class Backup {
     report_.io_backend = result.io_backend;
     note_bad_pages(std::move(result.pages.bad_pages));
     return ok();
+  }
+
+  // Nobody can be asked about a cluster that is shut down.
+  Result<std::vector<postgres::DatabasePlace>> databases() {
+    if (!preflight_.session) return std::vector<postgres::DatabasePlace>();
+    return preflight_.session->databases();
   }
 
   void note_bad_pages(std::vector<postgres::BadPage> pages) {

@@ -1,6 +1,7 @@
 #include "engine/backup/source_plan.h"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 
 #include "base/format.h"
@@ -160,6 +161,31 @@ class Planner {
 Result<SourcePlan> plan_source(const SourceTree& source, const postgres::ControlFile& control,
                                std::stop_token stop) {
   return Planner(source, control, std::move(stop)).run();
+}
+
+Status check_databases(const SourcePlan& plan, const SourceTree& source,
+                       const std::vector<postgres::DatabasePlace>& before,
+                       const std::vector<postgres::DatabasePlace>& after) {
+  std::vector<postgres::DatabasePlace> lasting;
+  std::ranges::set_intersection(before, after, std::back_inserter(lasting));
+  for (const postgres::DatabasePlace& place : lasting) {
+    const std::string directory = place.tablespace == postgres::kDefaultTablespace
+                                      ? format("base/{}", place.oid)
+                                      : format("pg_tblspc/{}/{}/{}", place.tablespace,
+                                               source.tablespace_version_directory(), place.oid);
+    for (const char* name : {"PG_VERSION", "pg_filenode.map"}) {
+      const std::string path = directory + "/" + name;
+      const auto found = std::ranges::lower_bound(
+          plan.files, path,
+          [](const auto& a, const auto& b) { return repository::compare_paths(a, b) < 0; },
+          &PlannedFile::path);
+      if (found != plan.files.end() && found->path == path) continue;
+      return Error(ErrorCode::server_state,
+                   format("{} is missing although its database exists", path),
+                   "the database is damaged; the backup would be as well");
+    }
+  }
+  return ok();
 }
 
 Status check_vanished_directories(const SourceTree& source, const std::vector<std::string>& paths,

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/backup/source_tree.h"
+#include "engine/postgres/backup_session.h"
 #include "engine/postgres/file_grammar.h"
 
 namespace haul::backup {
@@ -44,6 +45,13 @@ struct SourcePlan {
 
 Result<SourcePlan> plan_source(const SourceTree& source, const postgres::ControlFile& control,
                                std::stop_token stop);
+
+// Every database that was there before and after the scan has its directory and map in the plan: a
+// database that was damaged before the scan cannot be told from one that is being dropped by
+// looking at files.
+Status check_databases(const SourcePlan& plan, const SourceTree& source,
+                       const std::vector<postgres::DatabasePlace>& before,
+                       const std::vector<postgres::DatabasePlace>& after);
 
 // Files that may vanish only together with their directory (PG_VERSION, pg_filenode.map of a
 // database): fails when the directory is still there. Called when the copy is done; DROP DATABASE

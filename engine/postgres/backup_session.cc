@@ -11,6 +11,7 @@
 #include "base/format.h"
 #include "engine/postgres/backup_label.h"
 #include "engine/postgres/internal/server_answers.h"
+#include "engine/postgres/internal/text.h"
 
 namespace haul::postgres {
 namespace {
@@ -107,6 +108,7 @@ class LiveBackupSession final : public BackupSession {
   Result<StopResult> stop() override;
   Status health() override;
   Result<Lsn> current_wal_insert_lsn() override;
+  Result<std::vector<DatabasePlace>> databases() override;
   void cancel() override;
 
  private:
@@ -213,9 +215,27 @@ Result<Lsn> LiveBackupSession::current_wal_insert_lsn() {
   return parse_position(row);
 }
 
+Result<std::vector<DatabasePlace>> LiveBackupSession::databases() {
+  const std::lock_guard lock(watcher_mutex_);
+  const Rows rows = HAUL_TRY(parts_.watcher->query(
+      "SELECT oid::text, dattablespace::text FROM pg_catalog.pg_database WHERE datconnlimit <> -2 "
+      "ORDER BY oid, dattablespace"));
+  std::vector<DatabasePlace> places;
+  for (const auto& row : rows.values) {
+    const auto oid = parse_oid(row.size() == 2 ? row[0].value_or("") : "");
+    const auto tablespace = parse_oid(row.size() == 2 ? row[1].value_or("") : "");
+    if (!oid || !tablespace) {
+      return Error(ErrorCode::server_state, "the server's list of databases cannot be understood");
+    }
+    places.push_back({*oid, *tablespace});
+  }
+  return places;
+}
+
 void LiveBackupSession::cancel() {
-  parts_.session->cancel();
+  // First the reason: who is woken by the cancelled query asks for it.
   record_failure({ErrorCode::interrupted, "backup session cancelled"});
+  parts_.session->cancel();
 }
 
 void LiveBackupSession::record_failure(Error error) {

@@ -56,6 +56,15 @@ struct Tablespace {
   bool in_place = false;  // a directory in pg_tblspc, no link
 };
 
+// Where a database's own directory lies: in base for tablespace pg_default, else in its tablespace.
+struct DatabasePlace {
+  std::uint32_t oid = 0;
+  std::uint32_t tablespace = 0;
+
+  auto operator<=>(const DatabasePlace&) const = default;
+};
+inline constexpr std::uint32_t kDefaultTablespace = 1663;
+
 enum class CheckpointMode : std::uint8_t { fast, spread };
 
 struct StartResult {
@@ -101,6 +110,9 @@ class BackupSession {
   virtual Status health() = 0;
   // On the second session; in recovery the position replayed.
   virtual Result<Lsn> current_wal_insert_lsn() = 0;
+  // On the second session, what is committed now, in order; without databases whose DROP was cut
+  // off.
+  virtual Result<std::vector<DatabasePlace>> databases() = 0;
 
   // Makes a running or later start() or stop() return `interrupted`.
   virtual void cancel() = 0;

@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <fstream>
+#include <iterator>
 #include <limits>
 
 #include "base/format.h"
@@ -39,6 +41,17 @@ Status parse_shared_memory(std::string_view line, PostmasterPid& file) {
   file.shared_memory_id = *id;
   file.has_shared_memory = true;
   return ok();
+}
+
+// Exited, but nobody has collected it: in containers that may stay so for ever.
+bool is_zombie(std::int64_t pid) {
+  std::ifstream file(format("/proc/{}/stat", pid));
+  const std::string line((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  // "4711 (name) Z ...", where the name may contain anything.
+  const std::size_t after_name = line.rfind(") ");
+  if (after_name == std::string::npos || after_name + 2 >= line.size()) return false;
+  const char state = line[after_name + 2];
+  return state == 'Z' || state == 'X';
 }
 
 }  // namespace
@@ -80,7 +93,8 @@ Result<PostmasterPid> read_postmaster_pid(io::Directory& data_directory) {
 bool SystemProcessProbe::alive(std::int64_t pid) {
   if (pid <= 0 || pid > std::numeric_limits<pid_t>::max()) return false;
   // EPERM: it exists and is someone else's.
-  return ::kill(static_cast<pid_t>(pid), 0) == 0 || errno == EPERM;
+  if (::kill(static_cast<pid_t>(pid), 0) != 0 && errno != EPERM) return false;
+  return !is_zombie(pid);
 }
 
 ProcessProbe::Answer SystemProcessProbe::works_in(std::int64_t pid, std::uint64_t device,

@@ -43,7 +43,7 @@ class ProcessProbe {
   enum class Answer : std::uint8_t { yes, no, unknown };
 
   virtual ~ProcessProbe() = default;
-  // A process of any user with this id exists.
+  // A process of any user with this id exists and has not exited.
   virtual bool alive(std::int64_t pid) = 0;
   // Its working directory is this one; a server works in its data directory.
   virtual Answer works_in(std::int64_t pid, std::uint64_t device, std::uint64_t inode) = 0;

@@ -170,7 +170,7 @@ TEST_F(Failures, RepositoryThatIsNotThere) {
 TEST_F(Failures, RepositoryThatVanishesMidway) {
   const std::string away = workshop_->path("away");
   const Outcome outcome = workshop_->shell_as_server(
-      format("PGHAUL_FAULTS=write:20:sleep_4000 {} {} -Z none & sleep 2; mv {} {}; wait $!",
+      format("PGHAUL_FAULTS=create:3:sleep_4000 {} {} -Z none & sleep 2; mv {} {}; wait $!",
              workshop_->path("pghaul_faulty"), backup_command("--cluster again"), repo_, away));
   EXPECT_EQ(outcome.status, 14) << outcome.err;
   EXPECT_THAT(outcome.err, HasSubstr("is gone"));

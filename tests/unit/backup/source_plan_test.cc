@@ -260,6 +260,22 @@ TEST_F(SourcePlanTest, StopRequestEndsTheScan) {
   EXPECT_EQ(planned.error().code(), ErrorCode::interrupted);
 }
 
+TEST_F(SourcePlanTest, DatabaseWithoutItsMapFailsUnlessItCameOrWentMeanwhile) {
+  put("base/1/pg_filenode.map");
+  const SourcePlan planned = plan();
+  const postgres::DatabasePlace whole{1, postgres::kDefaultTablespace};
+  const postgres::DatabasePlace broken{5, postgres::kDefaultTablespace};
+  EXPECT_TRUE(check_databases(planned, *source, {whole}, {whole}));
+  EXPECT_TRUE(check_databases(planned, *source, {whole, broken}, {whole}));
+  EXPECT_TRUE(check_databases(planned, *source, {whole}, {whole, broken}));
+  const Status status = check_databases(planned, *source, {whole, broken}, {whole, broken});
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().code(), ErrorCode::server_state);
+  EXPECT_NE(status.error().message().find("base/5/pg_filenode.map"), std::string::npos);
+  // In a tablespace that was not planned at all.
+  EXPECT_FALSE(check_databases(planned, *source, {{1, 16500}}, {{1, 16500}}));
+}
+
 TEST_F(SourcePlanTest, DatabaseFileGoneWithItsDirectoryIsFine) {
   source = open_source().value();
   SimClock clock;

@@ -1,6 +1,7 @@
 #include "engine/postgres/postmaster_pid.h"
 
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
@@ -144,6 +145,18 @@ TEST(SystemProcessProbe, KnowsThisProcess) {
   EXPECT_TRUE(probe.alive(::getpid()));
   EXPECT_EQ(probe.works_in(::getpid(), here.st_dev, here.st_ino), ProcessProbe::Answer::yes);
   EXPECT_EQ(probe.works_in(::getpid(), here.st_dev, here.st_ino + 1), ProcessProbe::Answer::no);
+}
+
+TEST(SystemProcessProbe, ExitedChildNobodyCollectedIsNotAlive) {
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) ::_exit(0);
+  siginfo_t info = {};
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT), 0);
+  SystemProcessProbe probe;
+  EXPECT_FALSE(probe.alive(child));
+  EXPECT_EQ(::waitpid(child, nullptr, 0), child);
+  EXPECT_FALSE(probe.alive(child));
 }
 
 TEST(SystemProcessProbe, ImpossibleProcessesAreNotAlive) {

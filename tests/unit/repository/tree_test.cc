@@ -212,7 +212,7 @@ TEST(TreeEntry, PageSizeThatIsNoneIsCorrupt) {
 
 TEST(TreeEntry, SizeBeyondAnyFileIsCorrupt) {
   TreeEntry entry = map_entry("a");
-  entry.size_bytes = 1ULL << 50;
+  entry.size_bytes = 1ULL << 44;
   EXPECT_TRUE(decode({entry}));
   entry.size_bytes += 1;
   EXPECT_EQ(code_of(decode({entry})), ErrorCode::corrupt);
