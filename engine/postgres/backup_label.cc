@@ -83,7 +83,8 @@ Result<std::string> take_map_line(std::string_view& text) {
       return line;
     }
     if (text[at] == '\r' || text[at] == '\0') return bad_map("stray control character");
-    if (text[at] == '\\' && ++at == text.size()) break;
+    if (text[at] == '\\') ++at;
+    if (at == text.size()) break;
     line.push_back(text[at]);
   }
   return bad_map("last line is not ended");

@@ -25,6 +25,8 @@ constexpr milliseconds kPollSlice{250};
 // A server that does not react to a cancel request by then is given up.
 constexpr milliseconds kCancelPatience{10000};
 constexpr std::size_t kMessageMaxBytes = 500;
+// What a row costs beyond its values; without it rows without columns would be free.
+constexpr std::size_t kRowOverheadBytes = 32;
 constexpr std::string_view kQueryCanceled = "57014";
 constexpr std::string_view kInsufficientPrivilege = "42501";
 
@@ -193,7 +195,7 @@ Status append(const PGresult* result, Rows& rows, std::size_t& size_bytes) {
       size_bytes += length;
       values.emplace_back(std::string(PQgetvalue(result, row, column), length));
     }
-    size_bytes += sizeof(values) + values.size() * sizeof(values[0]);
+    size_bytes += kRowOverheadBytes + values.size() * sizeof(values.front());
     if (size_bytes > kResultSizeMaxBytes) {
       return Error(ErrorCode::server_state,
                    format("an answer of the server is larger than {} bytes", kResultSizeMaxBytes));
@@ -267,6 +269,7 @@ Status PgConnection::Impl::wait(SteadyClock::time_point started) {
 Status PgConnection::Impl::send(const std::string& sql,
                                 const std::vector<std::optional<std::string>>& values) {
   std::vector<const char*> pointers;
+  pointers.reserve(values.size());
   for (const auto& value : values) pointers.push_back(value ? value->c_str() : nullptr);
   if (PQsendQueryParams(conn.get(), sql.c_str(), static_cast<int>(values.size()), nullptr,
                         pointers.data(), nullptr, nullptr, 0) == 0 ||

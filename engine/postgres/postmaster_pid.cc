@@ -18,7 +18,7 @@ namespace haul::postgres {
 namespace {
 
 // A lock file holds a handful of short lines and two paths.
-constexpr std::size_t kFileSizeMaxBytes = 64 * 1024;
+constexpr std::size_t kFileSizeMaxBytes = std::size_t{64} * 1024;
 
 Error corrupt(std::string_view what) {
   return {ErrorCode::corrupt, format("{}: {}", kPostmasterPidName, what)};

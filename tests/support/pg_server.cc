@@ -79,6 +79,7 @@ std::string read_all(int fd) {
 
 Result<std::string> run_program(std::vector<std::string> command) {
   std::vector<char*> arguments;
+  arguments.reserve(command.size() + 1);
   for (std::string& argument : command) arguments.push_back(argument.data());
   arguments.push_back(nullptr);
   const auto ids = server_user();
@@ -227,7 +228,7 @@ bool PgServer::is_running() const {
 std::int64_t PgServer::postmaster_pid() const { return pid_of(data_directory_).value_or(0); }
 
 Result<std::string> PgServer::make_directory(const std::string& name) {
-  const std::string path = work_directory_ + "/" + name;
+  std::string path = work_directory_ + "/" + name;
   if (::mkdir(path.c_str(), 0700) != 0) return error_from_errno(errno, format("mkdir {}", path));
   HAUL_TRY(give_to_server_user(path));
   return path;
