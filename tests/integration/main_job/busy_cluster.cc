@@ -22,7 +22,8 @@ constexpr const char* kTwoSegments = R"(
 
 constexpr const char* kMixed = R"(
   CREATE TABLE wide AS
-    SELECT n AS id, repeat(md5(n::text), 10) AS body, jsonb_build_object('n', n, 'list', ARRAY[n, n + 1]) AS doc
+    SELECT n AS id, repeat(md5(n::text), 10) AS body,
+           jsonb_build_object('n', n, 'list', ARRAY[n, n + 1]) AS doc
       FROM generate_series(1, 40000) n;
   ALTER TABLE wide ADD PRIMARY KEY (id);
   CREATE INDEX ON wide USING gin (doc);
@@ -32,7 +33,8 @@ constexpr const char* kMixed = R"(
   CREATE TABLE measured (at timestamptz, n int) PARTITION BY RANGE (at);
   CREATE TABLE measured_1 PARTITION OF measured FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
   CREATE TABLE measured_2 PARTITION OF measured FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
-  INSERT INTO measured SELECT '2026-01-01'::timestamptz + n * interval '1 minute', n FROM generate_series(1, 50000) n;
+  INSERT INTO measured
+    SELECT '2026-01-01'::timestamptz + n * interval '1 minute', n FROM generate_series(1, 50000) n;
   CREATE UNLOGGED TABLE unlogged AS SELECT * FROM generate_series(1, 10000);
   CREATE SEQUENCE counter;
   SELECT setval('counter', 4711);
@@ -42,7 +44,8 @@ constexpr const char* kMixed = R"(
   CREATE TABLE emptied (n int);
   CREATE TABLE ledger (n bigint PRIMARY KEY, prev text, hash text);
   INSERT INTO ledger VALUES (0, '', md5('0'));
-  SELECT lo_from_bytea(5000 + n, decode(repeat(md5(n::text), 400), 'hex')) FROM generate_series(1, 20) n;
+  SELECT lo_from_bytea(5000 + n, decode(repeat(md5(n::text), 400), 'hex'))
+    FROM generate_series(1, 20) n;
 )";
 
 Status load(PgServer& server) {
