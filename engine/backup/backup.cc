@@ -267,8 +267,9 @@ class Backup {
       const auto file = HAUL_TRY(directory.open_file(name, io::Caching::buffered));
       std::vector<std::byte> bytes(segment_size);
       bytes.resize(HAUL_TRY(file->read_at(0, bytes)));
-      const std::uint64_t needed =
-          segment.number < last.number ? segment_size : control().checkpoint.value % segment_size;
+      const std::uint64_t needed = segment.number < last.number
+                                       ? segment_size
+                                       : control().checkpoint.value % segment_size + 1;
       HAUL_TRY(postgres::check_segment(bytes, geometry, segment, needed));
       HAUL_TRY(wal.begin_segment(name, bytes.size()));
       HAUL_TRY(wal.append(bytes));

@@ -329,7 +329,8 @@ Status check_label(const std::string& label) {
   const auto refuse = [](std::string_view what) {
     return Error(ErrorCode::usage, format("backup label {}", what));
   };
-  if (label.size() >= kLabelMaxBytes) return refuse(format("has {} bytes or more", kLabelMaxBytes));
+  if (label.size() > kLabelMaxBytes)
+    return refuse(format("has more than {} bytes", kLabelMaxBytes));
   const bool control = std::ranges::any_of(
       label, [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; });
   if (control) return refuse("contains a control character");

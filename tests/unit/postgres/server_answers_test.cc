@@ -187,10 +187,10 @@ TEST(Position, IsReadStrictly) {
 TEST(CheckLabel, ControlCharactersAndLengthAreUsage) {
   EXPECT_TRUE(check_label(""));
   EXPECT_TRUE(check_label("nächtlich, 'quoted' \\ and %p"));
-  EXPECT_TRUE(check_label(std::string(1023, 'x')));
+  EXPECT_TRUE(check_label(std::string(1024, 'x')));
   for (const std::string& label :
        {std::string("a\nb"), std::string("a\rb"), std::string("a\0b", 3), std::string("\x7f"),
-        std::string("\t"), std::string(1024, 'x')}) {
+        std::string("\t"), std::string(1025, 'x')}) {
     const Status status = check_label(label);
     ASSERT_FALSE(status);
     EXPECT_EQ(status.error().code(), ErrorCode::usage);
