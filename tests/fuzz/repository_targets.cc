@@ -9,8 +9,10 @@
 #include "compress/codec.h"
 #include "engine/repository/framed_object.h"
 #include "engine/repository/index_run.h"
+#include "engine/repository/layout.h"
 #include "engine/repository/map.h"
 #include "engine/repository/pack_reader.h"
+#include "engine/repository/pack_table.h"
 #include "engine/repository/repository.h"
 #include "engine/repository/snapshot.h"
 #include "engine/repository/tree.h"
@@ -125,6 +127,48 @@ std::vector<Input> snapshot_seeds() {
   const std::string key = cluster().layout.snapshot(kLease);
   return {
       unframe_object(ObjectKind::snapshot, key, encode_snapshot(snapshot, cluster())).value().body};
+}
+
+// A snapshot's last part, without the snapshot around it.
+void run_pack_table(ByteSpan input) {
+  ByteReader in(input);
+  const auto table = read_pack_table(in);
+  if (!table) return;
+  ByteWriter out;
+  write_pack_table(out, *table);
+  ByteReader written(out.view());
+  const auto again = read_pack_table(written);
+  HAUL_ASSERT(again.has_value() && *again == *table && written.finished());
+}
+
+std::vector<Input> pack_table_seeds() {
+  PackTable table;
+  PackRef pack{kLease, {}};
+  table[pack] = {1'000, 2, 3};
+  pack.lease = "20261124T020222Z-I";
+  table[pack] = {2'000, 3, 4};
+  ByteWriter out;
+  write_pack_table(out, table);
+  return {std::move(out).take()};
+}
+
+// A key taken apart is the key that its parts build.
+void run_object_key(ByteSpan input) {
+  const std::string_view key = text_of(input);
+  const ClusterLayout& layout = cluster().layout;
+  const auto pack = layout.parse_pack(key);
+  HAUL_ASSERT(!pack || layout.pack(*pack) == key);
+  const auto run = layout.parse_run(key);
+  HAUL_ASSERT(!run || layout.run(*run) == key);
+  const auto snapshot = layout.parse_snapshot(key);
+  HAUL_ASSERT(!snapshot || layout.snapshot(*snapshot) == key);
+  static_cast<void>(check_cluster_name(key));
+}
+
+std::vector<Input> object_key_seeds() {
+  const ClusterLayout& layout = cluster().layout;
+  return {copy_of(bytes_of(layout.pack({kLease, {}}))), copy_of(bytes_of(layout.run({kLease, 1}))),
+          copy_of(bytes_of(layout.snapshot(kLease)))};
 }
 
 // -- packs ------------------------------------------------------------------------------------
@@ -410,10 +454,12 @@ std::vector<Input> codec_seeds() {
   return seeds;
 }
 
-constexpr std::array<Target, 12> kTargets{{
+constexpr std::array<Target, 14> kTargets{{
     {"frame", run_frame, frame_seeds},
     {"config", run_config, config_seeds},
     {"snapshot", run_snapshot, snapshot_seeds},
+    {"pack_table", run_pack_table, pack_table_seeds},
+    {"object_key", run_object_key, object_key_seeds},
     {"pack_frames", run_pack_frames, pack_seeds},
     {"pack_footer", run_pack_footer, pack_seeds},
     {"index_run", run_index_run, index_run_seeds},
@@ -427,6 +473,6 @@ constexpr std::array<Target, 12> kTargets{{
 
 }  // namespace
 
-std::span<const Target> targets() { return kTargets; }
+std::span<const Target> repository_targets() { return kTargets; }
 
 }  // namespace haul::fuzz

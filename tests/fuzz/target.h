@@ -1,4 +1,4 @@
-// What is fuzzed: parsers of stored bytes, each as a function of one input.
+// What is fuzzed: parsers of stored or foreign bytes, each as a function of one input.
 //
 // A target asserts what must hold for any input (no crash, no memory beyond what the input pays
 // for, what was decoded encodes to the same bytes) and returns nothing. Where a checksum would turn
@@ -25,6 +25,10 @@ struct Target {
   std::vector<Input> (*seeds)();
 };
 
+// The repository's own objects; what PostgreSQL writes.
+std::span<const Target> repository_targets();
+std::span<const Target> postgres_targets();
+// Both.
 std::span<const Target> targets();
 
 }  // namespace haul::fuzz
