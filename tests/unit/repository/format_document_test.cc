@@ -10,6 +10,8 @@
 #include "base/format.h"
 #include "engine/repository/chunk_reader.h"
 #include "engine/repository/map.h"
+#include "engine/repository/pack_reader.h"
+#include "engine/repository/pack_writer.h"
 #include "engine/repository/repository.h"
 #include "engine/repository/tree.h"
 #include "tests/support/manual_clock.h"
@@ -19,6 +21,7 @@
 namespace haul::repository {
 namespace {
 
+using namespace std::string_view_literals;
 using testing::kLease;
 using testing::RepositoryFixture;
 using testing::TestChunk;
@@ -97,14 +100,33 @@ std::string stated(const std::string& name) {
   return "(not stated)";
 }
 
+// The letter a, 1100 times, as one LZ4 block: a literal, a match of 1094 bytes at distance 1, five
+// literals. Spelled out, so that the example does not hang on the version of a library.
+constexpr std::string_view kLz4Block =
+    "\x1f"
+    "a\x01\x00\xff\xff\xff\xff\x37"
+    "\x50"
+    "aaaaa"sv;
+
 // What the page says it shows: made again from the same seed.
 struct ExampleRepository : RepositoryFixture {
-  TestChunk data = chunk("Pages lie in chunks, chunks lie in packs.\n");
-  FinishedPack pack = write_pack({data});
+  TestChunk first = chunk("Pages lie in chunks, chunks lie in packs.\n");
+  TestChunk second = chunk(std::string(1100, 'a'));
   RunRef run{kLease, 1};
   Objects objects;
 
+  FinishedPack write_example_pack() {
+    EncodedChunk compressed = testing::encoded(second);
+    compressed.codec = compress::Codec::lz4;
+    compressed.stored = bytes_of(kLz4Block);
+    PackWriter writer = PackWriter::open(cluster, kLease, random).value();
+    HAUL_ASSERT(writer.append(testing::encoded(first)).has_value());
+    HAUL_ASSERT(writer.append(compressed).has_value());
+    return writer.finish().value();
+  }
+
   ExampleRepository() {
+    const FinishedPack pack = write_example_pack();
     write_run(run, {pack});
     for (const std::string& key :
          {std::string(kConfigKey), cluster.layout.pack(pack.ref), cluster.layout.run(run)}) {
@@ -159,33 +181,62 @@ TEST(FormatDocument, IndexRunOfTheExampleHasTheStatedValues) {
   const ReadExample read;
   ASSERT_EQ(read.index->runs().size(), 1U);
   const IndexRun& run = *read.index->runs()[0];
-  const RunEntry entry = run.read_block(0).value().at(0);
+  const std::vector<RunEntry> block = run.read_block(0).value();
   EXPECT_EQ(std::to_string(run.entries()), stated("entries"));
+  EXPECT_EQ(std::to_string(run.blocks()), stated("blocks"));
   EXPECT_EQ(to_hex(run.packs().at(0).ref.name.bytes), stated("pack name"));
   EXPECT_EQ(std::to_string(run.packs().at(0).size_bytes), stated("pack bytes"));
-  EXPECT_EQ(to_hex(entry.id.bytes), stated("chunk id"));
+  EXPECT_EQ(to_hex(block.at(0).id.bytes), stated("id of entry 0"));
+  EXPECT_EQ(std::to_string(block.at(0).ordinal), stated("ordinal of entry 0"));
+  EXPECT_EQ(to_hex(block.at(1).id.bytes), stated("id of entry 1"));
+  EXPECT_EQ(std::to_string(block.at(1).ordinal), stated("ordinal of entry 1"));
+}
+
+// The tags of a chunk as the page prints them.
+std::string tags_of(const PackedChunk& chunk) {
+  std::string text;
+  for (const std::uint64_t value : chunk.tags) {
+    ByteWriter tag;
+    tag.u64(value);
+    text += (text.empty() ? "" : " ") + to_hex(tag.view());
+  }
+  return text;
 }
 
 TEST(FormatDocument, PackOfTheExampleHasTheStatedValues) {
-  ReadExample read;
+  const ReadExample read;
   const PackRef ref = read.index->runs().at(0)->packs().at(0).ref;
   const PackReader pack = PackReader::open(read.cluster, ref).value();
   EXPECT_THAT(pack.find_damage().value(), ::testing::IsEmpty());
-  ASSERT_EQ(pack.chunks().size(), 1U);
-  const PackedChunk& chunk = pack.chunks()[0];
-  EXPECT_EQ(to_hex(chunk.id.bytes), stated("chunk id"));
-  EXPECT_EQ(std::to_string(chunk.offset), stated("chunk offset"));
-  EXPECT_EQ(std::to_string(chunk.raw_bytes), stated("chunk bytes"));
-  EXPECT_EQ(std::to_string(chunk.page_size_bytes), stated("page size"));
-  ByteWriter tag;
-  tag.u64(chunk.tags.at(0));
-  EXPECT_EQ(to_hex(tag.view()), stated("page tag"));
+  EXPECT_EQ(std::to_string(pack.chunks().size()), stated("chunks"));
+  for (std::size_t i = 0; i < pack.chunks().size(); ++i) {
+    const PackedChunk& chunk = pack.chunks()[i];
+    const std::string of = format(" of chunk {}", i);
+    EXPECT_EQ(to_hex(chunk.id.bytes), stated("id" + of));
+    EXPECT_EQ(std::to_string(chunk.offset), stated("offset" + of));
+    EXPECT_EQ(std::to_string(chunk.stored_bytes), stated("stored bytes" + of));
+    EXPECT_EQ(std::to_string(chunk.raw_bytes), stated("raw bytes" + of));
+    EXPECT_EQ(compress::to_string(chunk.codec), stated("codec" + of));
+    EXPECT_EQ(std::to_string(chunk.page_size_bytes), stated("page size" + of));
+    EXPECT_EQ(tags_of(chunk), stated("page tags" + of));
+  }
+}
 
+std::string content_of(ReadExample& read, const PackedChunk& chunk) {
   ChunkReader chunks(read.cluster, *read.index, read.findings);
-  const ChunkBytes bytes = chunks.read(ChunkKind::data, chunk.id, chunk.raw_bytes).value();
-  EXPECT_EQ(std::string(text_of(*bytes)), stated("chunk content") + "\n");
-  const Digest digest = read.cluster.identity->page_digest(*bytes);
-  EXPECT_EQ(to_hex(digest.bytes), stated("page digest"));
+  return std::string(text_of(*chunks.read(ChunkKind::data, chunk.id, chunk.raw_bytes).value()));
+}
+
+TEST(FormatDocument, ChunksOfTheExampleHaveTheStatedContent) {
+  ReadExample read;
+  const PackRef ref = read.index->runs().at(0)->packs().at(0).ref;
+  const PackReader pack = PackReader::open(read.cluster, ref).value();
+  ASSERT_EQ(pack.chunks().size(), 2U);
+  const std::string first = content_of(read, pack.chunks()[0]);
+  EXPECT_EQ(first, stated("content of chunk 0") + "\n");
+  EXPECT_EQ(to_hex(read.cluster.identity->page_digest(bytes_of(first)).bytes),
+            stated("page digest of chunk 0"));
+  EXPECT_EQ(content_of(read, pack.chunks()[1]), std::string(1100, stated("content of chunk 1")[0]));
 }
 
 // Constants that the page names in its tables of limits.

@@ -4,10 +4,13 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <set>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "engine/repository/local_repository.h"
+#include "engine/repository/pack_reader.h"
 #include "engine/repository/repository.h"
 #include "engine/repository/snapshot.h"
 #include "tests/support/memory_object_store.h"
@@ -38,6 +41,7 @@ std::string noise(std::size_t size_bytes, std::uint32_t state) {
 }
 
 // What each of the three backups holds, in the order they were made: with codec none, LZ4, zstd.
+// The last one has so many files that its tree takes more than one leaf.
 std::vector<FileTree> golden_trees() {
   FileTree first;
   first["PG_VERSION"] = "15\n";
@@ -52,10 +56,12 @@ std::vector<FileTree> golden_trees() {
   FileTree third = second;
   third.erase("base/1/1259");
   third["base/1/16385"] += std::string(9'000, 'd');
-  return {first, second, third};
+  FileTree fourth = third;
+  for (int file = 0; file < 600; ++file) fourth["base/1/" + std::to_string(20'000 + file)] = "";
+  return {first, second, third, fourth};
 }
 
-const char* const kGoldenCodecs[] = {"none", "lz4", "zstd:3"};
+const char* const kGoldenCodecs[] = {"none", "lz4", "zstd:3", "zstd:3"};
 
 std::unique_ptr<io::ObjectStore> golden_store() {
   auto store = support::make_memory_object_store();
@@ -85,13 +91,66 @@ TEST(GoldenRepository, OpensWithItsIdAndParameters) {
 TEST(GoldenRepository, EveryBackupReadsBack) {
   const Golden golden;
   const std::vector<std::string> ids = list_snapshots(golden.cluster).value();
-  EXPECT_THAT(ids, ElementsAre("20261123T020322Z-F", "20261123T020422Z-F", "20261123T020522Z-F"));
+  EXPECT_THAT(ids, ElementsAre("20261123T020322Z-F", "20261123T020422Z-F", "20261123T020522Z-F",
+                               "20261123T020622Z-F"));
   const std::vector<FileTree> trees = golden_trees();
   for (std::size_t i = 0; i < ids.size(); ++i) {
     const auto back = support::read_back(golden.cluster, ids[i]);
     ASSERT_TRUE(back) << back.error().message();
     EXPECT_EQ(*back, trees[i]) << ids[i];
   }
+}
+
+// As a program on another machine finds it: in a directory, through the store for directories.
+TEST(GoldenRepository, ReadsBackFromItsDirectory) {
+  const Repository repository =
+      open_local_repository(open_local_directory, golden_directory().string(), LocalOwner::process)
+          .value();
+  const Cluster cluster = repository.cluster(support::kWorkloadCluster).value();
+  const std::vector<std::string> ids = list_snapshots(cluster).value();
+  const std::vector<FileTree> trees = golden_trees();
+  ASSERT_EQ(ids.size(), trees.size());
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const auto back = support::read_back(cluster, ids[i]);
+    ASSERT_TRUE(back) << back.error().message();
+    EXPECT_EQ(*back, trees[i]) << ids[i];
+  }
+}
+
+// A golden repository that left something out would promise less than it seems to.
+TEST(GoldenRepository, HasChunksOfEveryKindAndCodec) {
+  const Golden golden;
+  std::set<ChunkKind> kinds;
+  std::set<compress::Codec> codecs;
+  const std::vector<io::ObjectInfo> objects =
+      golden.cluster.store->list(golden.cluster.layout.packs()).value();
+  for (const io::ObjectInfo& object : objects) {
+    const PackRef ref = golden.cluster.layout.parse_pack(object.key).value();
+    const PackReader pack = PackReader::open(golden.cluster, ref).value();
+    for (const PackedChunk& chunk : pack.chunks()) {
+      kinds.insert(chunk.kind);
+      codecs.insert(chunk.codec);
+    }
+  }
+  EXPECT_THAT(kinds, ElementsAre(ChunkKind::data, ChunkKind::map_leaf, ChunkKind::map_node,
+                                 ChunkKind::tree_leaf, ChunkKind::tree_node));
+  EXPECT_THAT(codecs,
+              ElementsAre(compress::Codec::none, compress::Codec::lz4, compress::Codec::zstd));
+}
+
+// The same files are the same chunks for every later program.
+TEST(GoldenRepository, TreesHaveTheIdsTheyWereGiven) {
+  const Golden golden;
+  const std::vector<std::string> ids = list_snapshots(golden.cluster).value();
+  std::vector<std::string> roots;
+  for (const std::string& id : ids) {
+    roots.push_back(to_hex(read_snapshot(golden.cluster, id).value().tree.id.bytes));
+  }
+  EXPECT_THAT(roots,
+              ElementsAre("e34b777d1ac52c7ae6ee24dde19a3fcc066525f8aefdd5d67888b3a5715ba445",
+                          "e6f3cbd024b5d86b17f99877a27195cf754ae773796424ea21c717ce01edbf15",
+                          "c9dd600a4564443ada4aee70e8f97fee037701c3fac56fe3d0a01244eca96049",
+                          "6be51b26f2b28787b2f6f85cbeb5e02d7eefe8bdde3b7db6b53da21b157013de"));
 }
 
 TEST(GoldenRepository, HasNoFindings) {
