@@ -309,7 +309,9 @@ TEST(IndexRunDirectory, NoEntriesButAHugeCountIsCorrupt) {
   RunFixture fixture;
   fixture.put(fixture.content_of(0));
   fixture.patch_u64(32, UINT64_MAX - 407);
-  EXPECT_EQ(code_of(fixture.open()), ErrorCode::corrupt);
+  const auto opened = fixture.open();
+  ASSERT_EQ(code_of(opened), ErrorCode::corrupt);
+  EXPECT_THAT(opened.error().message(), ::testing::HasSubstr("the directory is not valid"));
 }
 
 TEST(IndexRunDirectory, LengthBeyondTheObjectIsCorrupt) {

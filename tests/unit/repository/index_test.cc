@@ -91,6 +91,29 @@ TEST(Index, PackWithADamagedFooterIsReadButNoDedupTarget) {
   EXPECT_THAT(fixture.findings.lines(), ElementsAre(HasSubstr("footer checksum")));
 }
 
+// A walk that cannot decode a chunk keeps its place under the zero id, which is nobody's.
+TEST(Index, ChunkThatDoesNotDecodeIsNotFoundUnderTheZeroId) {
+  IndexFixture fixture;
+  auto compressor = compress::Compressor::open({compress::Codec::lz4, 0}).value();
+  const TestChunk chunk = fixture.chunk(std::string(4'000, 'x'));
+  std::vector<std::byte> memory(compress::compressed_size_max(chunk.bytes.size()));
+  const auto compressed = compressor.compress(bytes_of(chunk.bytes), memory).value();
+  EncodedChunk encoded = testing::encoded(chunk);
+  encoded.codec = compressed.codec;
+  encoded.stored = compressed.bytes;
+  PackWriter writer = PackWriter::open(fixture.cluster, kLease, fixture.random).value();
+  ASSERT_TRUE(writer.append(encoded));
+  const FinishedPack pack = writer.finish().value();
+  const std::string key = fixture.cluster.layout.pack(pack.ref);
+  fixture.damage(key, kPackHeaderBytes + kChunkFrameBytes);
+  fixture.damage(key, pack.size_bytes - 1);
+
+  const auto index = fixture.open();
+  ASSERT_TRUE(index->load_packs_without_run());
+  ASSERT_TRUE(index->is_without_run(pack.ref));
+  EXPECT_THAT(index->find(ChunkId{}).value(), IsEmpty());
+}
+
 TEST(Index, PackThatCannotBeReadIsAFinding) {
   IndexFixture fixture;
   ASSERT_TRUE(fixture.store().put_if_absent(fixture.cluster.layout.pack({kLease, {}}),

@@ -311,6 +311,25 @@ INSTANTIATE_TEST_SUITE_P(
                       std::pair{3 * 52 + 12 * 8 + 28, 11},  // trailer: number of tags
                       std::pair{3 * 52 + 12 * 8 + 31, 255}));
 
+// The last chunk is 4 bytes long; its entry is the third.
+TEST(PackFooter, ThatLeavesBytesBehindTheLastChunkOutIsFound) {
+  const PackFixture fixture;
+  fixture.set_footer_byte(2 * 52 + 40, 3);
+  fixture.set_footer_byte(2 * 52 + 44, 3);
+  const PackReader reader = fixture.open();
+  EXPECT_THAT(reader.footer_damage(), HasSubstr("belong to no chunk"));
+}
+
+TEST(PackFooter, ThatLeavesBytesBeforeAChunkOutIsFound) {
+  const PackFixture fixture;
+  const std::uint64_t offset = fixture.open().chunks()[2].offset;
+  fixture.set_footer_byte(2 * 52 + 32, static_cast<std::uint8_t>(offset + 1));
+  fixture.set_footer_byte(2 * 52 + 40, 3);
+  fixture.set_footer_byte(2 * 52 + 44, 3);
+  const PackReader reader = fixture.open();
+  EXPECT_THAT(reader.footer_damage(), HasSubstr("does not follow the one before it"));
+}
+
 TEST(PackFooter, OfAnUnknownCodecIsUnsupported) {
   const PackFixture fixture;
   fixture.set_footer_byte(48, 9);
@@ -405,6 +424,16 @@ TEST(PackTrailer, OfAPackShorterThanAnyIsCorrupt) {
   EXPECT_EQ(code_of(parse_pack_trailer(trailer, 10, "key")), ErrorCode::corrupt);
   EXPECT_EQ(code_of(parse_pack_trailer(trailer.first(63), bytes.size(), "key")),
             ErrorCode::corrupt);
+}
+
+// 10 bytes less the trailer's 64, in arithmetic that wraps around.
+TEST(PackTrailer, SizesThatFitOnlyByWrappingAroundAreCorrupt) {
+  ByteWriter out;
+  out.bytes(bytes_of("PGHLFOOT"));
+  out.u64(UINT64_MAX - 53);
+  out.u64(10);
+  out.zeros(kPackTrailerBytes - out.size());
+  EXPECT_EQ(code_of(parse_pack_trailer(out.view(), 10, "key")), ErrorCode::corrupt);
 }
 
 }  // namespace
