@@ -9,6 +9,7 @@
 #include <lz4.h>
 #include <zstd.h>
 
+#include "base/bytes.h"
 #include "base/format.h"
 
 namespace haul::compress {
@@ -60,7 +61,7 @@ Status copy(ByteSpan stored, MutableByteSpan raw) {
   if (stored.size() != raw.size()) {
     return corrupt(Codec::none, stored, raw.size(), "sizes differ");
   }
-  std::ranges::copy(stored, raw.begin());
+  copy_bytes(stored, raw);
   return ok();
 }
 

@@ -1,6 +1,18 @@
 #include "io/directory.h"
 
+#include <algorithm>
+
 namespace haul::io {
+
+Result<std::vector<DirectoryEntry>> Directory::list(std::string_view path) {
+  std::vector<DirectoryEntry> entries;
+  HAUL_TRY(for_each_entry(path, [&entries](const DirectoryEntry& entry) {
+    entries.push_back(entry);
+    return ok();
+  }));
+  std::ranges::sort(entries, {}, &DirectoryEntry::name);
+  return entries;
+}
 
 std::string full_name(const Directory& directory, std::string_view path) {
   std::string name = directory.name();

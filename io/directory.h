@@ -6,7 +6,8 @@
 // empty path names the root itself.
 //
 // Durability: a new name survives a crash only after sync_directory() of its parent; a file's bytes
-//             only after File::sync(). The simulation (io/sim_directory.h) loses everything else.
+//             only after File::sync(); sync_file_system() stands for both. The simulation
+//             (io/sim_directory.h) loses everything else.
 // Threads:  every function may be called from any thread.
 // Errors:   not_found (also: a component that is no directory), already_exists, permission,
 //           no_space, io; usage (a path that breaks the rule above, that meets a symbolic link, or
@@ -14,6 +15,7 @@
 //           not empty).
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -27,6 +29,8 @@ struct DirectoryEntry {
   std::string name;
   FileKind kind = FileKind::other;
 };
+
+using DirectoryEntryVisitor = std::function<Status(const DirectoryEntry&)>;
 
 enum class Caching {
   buffered,
@@ -60,8 +64,11 @@ class Directory {
 
   // Of the name itself: a symbolic link is reported, not followed.
   virtual Result<FileInfo> info(std::string_view path) = 0;
-  // All entries but "." and "..", sorted by name.
-  virtual Result<std::vector<DirectoryEntry>> list(std::string_view path) = 0;
+  // Calls `visit` with every entry but "." and "..", in no order, and ends with its first failure.
+  // A name that comes or goes meanwhile may be seen or not; one that is moved, even twice.
+  virtual Status for_each_entry(std::string_view path, const DirectoryEntryVisitor& visit) = 0;
+  // The same at once, sorted by name: for directories that cannot be large.
+  Result<std::vector<DirectoryEntry>> list(std::string_view path);
   virtual Result<std::string> read_link(std::string_view path) = 0;
 
   // Mode `mode` regardless of umask, at no time wider than the owner's alone or `mode`.
@@ -75,6 +82,13 @@ class Directory {
   // `busy` when it is not empty.
   virtual Status remove_directory(std::string_view path) = 0;
   virtual Status sync_directory(std::string_view path) = 0;
+  // Syncs every file and name on the file system that holds the root, whoever made them. Writes
+  // that were lost since the root was opened make it fail, now and ever after. `unsupported` where
+  // that is not certain: kernels before 5.8 do not report lost writes here, and neither do file
+  // systems without a device of their own (network, FUSE, overlay).
+  virtual Status sync_file_system() = 0;
+  // False: sync_file_system() is `unsupported`. Looks at nothing that changes.
+  virtual bool can_sync_file_system() = 0;
 
   // The directory beneath as a root of its own.
   virtual Result<std::unique_ptr<Directory>> open_directory(std::string_view path) = 0;

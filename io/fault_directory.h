@@ -6,7 +6,8 @@
 //
 //   <operation>  open, open_directory, create (temporaries too), publish, publish_over, info, list,
 //                read_link, make_directory, make_link, set_mode, set_owner, remove_file,
-//                remove_directory, sync_directory, read, write, resize, preallocate, sync, close;
+//                remove_directory, sync_directory, sync_file_system, read, write, resize,
+//                preallocate, sync, close;
 //                "mutate": all that change something; "any": all
 //   <n>          the number of the matching call, from 1; "n+": it and all after; "*": every
 //   <action>     kill_before, kill_after (SIGKILL), stop_before (SIGSTOP), eio, enospc, eacces,

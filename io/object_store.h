@@ -22,6 +22,7 @@
 
 #include "base/result.h"
 #include "base/types.h"
+#include "io/file.h"
 
 namespace haul::io {
 
@@ -30,6 +31,14 @@ struct ObjectInfo {
   std::uint64_t size_bytes = 0;
 
   bool operator==(const ObjectInfo&) const = default;
+};
+
+// What lies directly beneath a prefix; sorted, each name once.
+struct ObjectNames {
+  std::vector<std::string> objects;
+  std::vector<std::string> prefixes;
+
+  bool operator==(const ObjectNames&) const = default;
 };
 
 // An object being written front to back. Destroying it uncommitted leaves nothing. Must not outlive
@@ -65,10 +74,17 @@ class ObjectStore {
   virtual Result<std::vector<std::byte>> get(const std::string& key,
                                              std::uint64_t size_max_bytes) = 0;
   virtual Result<std::unique_ptr<ObjectReader>> open(const std::string& key) = 0;
+  // The object as a file for a ring to read, and nothing else: opened direct where that is
+  // possible, so that reads are aligned to kDirectAlignment and short at the end of the object. A
+  // store that keeps no files gives one whose reads go through an ObjectReader.
+  virtual Result<std::unique_ptr<File>> open_file(const std::string& key);
   virtual Result<ObjectInfo> head(const std::string& key) = 0;
   // Every object whose key begins with `prefix` + "/" at any depth (the empty prefix: all), sorted
   // by key. A prefix without objects lists as empty. Temporary files of writers are not objects.
   virtual Result<std::vector<ObjectInfo>> list(const std::string& prefix) = 0;
+  // The next part of every such key, without the prefix, at the cost of these names alone. A prefix
+  // may be named that has no object, or none any more; `prefix` itself may be absent.
+  virtual Result<ObjectNames> list_names(const std::string& prefix) = 0;
   virtual Status remove(const std::string& key) = 0;
 
   // Every name directly under `prefix`, and the path to it, survives a crash from now on; also

@@ -4,15 +4,19 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <tuple>
 #include <utility>
 
 #include "base/format.h"
 #include "base/random.h"
+#include "io/internal/file_system_kind.h"
 #include "io/internal/posix_calls.h"
 #include "io/internal/posix_directory.h"
 #include "io/internal/posix_file.h"
@@ -65,6 +69,13 @@ Result<FileKind> kind_of(int parent, const dirent& entry) {
   return file_info(status).kind;
 }
 
+bool reports_lost_writes(int fd) {
+  struct statfs status{};
+  struct utsname system{};
+  if (::fstatfs(fd, &status) != 0 || ::uname(&system) != 0) return false;
+  return internal::reports_lost_writes(static_cast<std::uint64_t>(status.f_type), system.release);
+}
+
 class PosixDirectory final : public Directory {
  public:
   PosixDirectory(UniqueFd root, std::string name, PosixFeatures features)
@@ -84,7 +95,7 @@ class PosixDirectory final : public Directory {
   Status publish_over(File& temporary, std::string_view path) override;
 
   Result<FileInfo> info(std::string_view path) override;
-  Result<std::vector<DirectoryEntry>> list(std::string_view path) override;
+  Status for_each_entry(std::string_view path, const DirectoryEntryVisitor& visit) override;
   Result<std::string> read_link(std::string_view path) override;
 
   Status make_directory(std::string_view path, std::uint32_t mode) override;
@@ -94,6 +105,8 @@ class PosixDirectory final : public Directory {
   Status remove_file(std::string_view path) override;
   Status remove_directory(std::string_view path) override;
   Status sync_directory(std::string_view path) override;
+  Status sync_file_system() override;
+  bool can_sync_file_system() override { return features_.lost_writes_reported; }
 
   Result<std::unique_ptr<Directory>> open_directory(std::string_view path) override;
   const std::string& name() const override { return name_; }
@@ -113,6 +126,7 @@ class PosixDirectory final : public Directory {
   const UniqueFd root_;
   const std::string name_;
   const PosixFeatures features_;
+  std::atomic<bool> file_system_sync_failed_ = false;
 };
 
 // Handing over a file that another kind of directory made, or one that has its name already, is a
@@ -283,26 +297,23 @@ Result<FileInfo> PosixDirectory::info(std::string_view path) {
   return file_info(status);
 }
 
-Result<std::vector<DirectoryEntry>> PosixDirectory::list(std::string_view path) {
+Status PosixDirectory::for_each_entry(std::string_view path, const DirectoryEntryVisitor& visit) {
   UniqueFd fd = HAUL_TRY(open_as_directory(path, O_RDONLY, "list"));
   const std::unique_ptr<DIR, CloseStream> stream(::fdopendir(fd.get()));
   if (!stream) return path_error(errno, "list", shown(path));
   const int parent = fd.release();  // the stream's from here on
-  std::vector<DirectoryEntry> entries;
   for (;;) {
     errno = 0;
     const dirent* entry = ::readdir(stream.get());
-    if (entry == nullptr) break;
+    if (entry == nullptr && errno != 0) return path_error(errno, "list", shown(path));
+    if (entry == nullptr) return ok();
     const std::string_view name = entry->d_name;
     if (name == "." || name == "..") continue;
     const Result<FileKind> kind = kind_of(parent, *entry);
     if (!kind && kind.error().code() == ErrorCode::not_found) continue;  // gone meanwhile
     if (!kind) return Error(kind.error()).with_context(format("cannot list {}", shown(path)));
-    entries.push_back({std::string(name), *kind});
+    HAUL_TRY(visit({std::string(name), *kind}));
   }
-  if (errno != 0) return path_error(errno, "list", shown(path));
-  std::ranges::sort(entries, {}, &DirectoryEntry::name);
-  return entries;
 }
 
 Result<std::string> PosixDirectory::read_link(std::string_view path) {
@@ -391,9 +402,24 @@ Status PosixDirectory::sync_directory(std::string_view path) {
   return ok();
 }
 
+Status PosixDirectory::sync_file_system() {
+  constexpr std::string_view kVerb = "sync the file system of";
+  if (!can_sync_file_system()) return path_error(ENOSYS, kVerb, name_);
+  // The kernel reports a lost write once per descriptor, so the failure is kept here.
+  if (file_system_sync_failed_) return path_error(EIO, kVerb, name_);
+  if (features_.sync_file_system(root_.get()) != 0) {
+    file_system_sync_failed_ = true;
+    return path_error(errno, kVerb, name_);
+  }
+  return ok();
+}
+
 Result<std::unique_ptr<Directory>> PosixDirectory::open_directory(std::string_view path) {
   UniqueFd fd = HAUL_TRY(open_as_directory(path, O_RDONLY, "open"));
-  return internal::make_posix_directory(std::move(fd), shown(path), features_);
+  PosixFeatures features = features_;
+  // It may be the root of another file system.
+  features.lost_writes_reported = features.lost_writes_reported && reports_lost_writes(fd.get());
+  return internal::make_posix_directory(std::move(fd), shown(path), features);
 }
 
 }  // namespace
@@ -421,6 +447,7 @@ Result<std::unique_ptr<Directory>> open_posix_directory(const std::string& path)
   PosixFeatures features;
   const std::string own_link = format("/proc/self/fd/{}", root.get());
   features.nameless_files = ::faccessat(AT_FDCWD, own_link.c_str(), F_OK, 0) == 0;
+  features.lost_writes_reported = reports_lost_writes(root.get());
   return internal::make_posix_directory(std::move(root), path, features);
 }
 

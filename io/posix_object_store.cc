@@ -7,11 +7,14 @@
 
 #include "base/format.h"
 #include "io/internal/object_writer.h"
+#include "io/internal/write_behind.h"
 
 namespace haul::io {
 namespace {
 
+using internal::ByteSink;
 using internal::FileObjectWriter;
+using internal::WriteBehind;
 
 constexpr std::string_view kTemporaryDirectory = "tmp";
 constexpr std::uint32_t kDirectoryMode = 0700;
@@ -52,15 +55,17 @@ class FileObjectReader final : public ObjectReader {
 class PosixObjectStore final : public ObjectStore {
  public:
   PosixObjectStore(std::unique_ptr<Directory> root, PosixObjectStoreOptions options)
-      : root_(std::move(root)), options_(options) {}
+      : root_(std::move(root)), options_(std::move(options)) {}
 
   Status put_if_absent(const std::string& key, ByteSpan bytes) override;
   Result<std::unique_ptr<ObjectWriter>> create(const std::string& key) override;
   Status replace(const std::string& key, ByteSpan bytes) override;
   Result<std::vector<std::byte>> get(const std::string& key, std::uint64_t size_max_bytes) override;
   Result<std::unique_ptr<ObjectReader>> open(const std::string& key) override;
+  Result<std::unique_ptr<File>> open_file(const std::string& key) override;
   Result<ObjectInfo> head(const std::string& key) override;
   Result<std::vector<ObjectInfo>> list(const std::string& prefix) override;
+  Result<ObjectNames> list_names(const std::string& prefix) override;
   Status remove(const std::string& key) override;
   Status make_durable(const std::string& prefix) override;
   const std::string& name() const override { return root_->name(); }
@@ -73,14 +78,16 @@ class PosixObjectStore final : public ObjectStore {
   Error foreign(const std::string& path) const;
   Error object_error(const std::string& key, Error error);
 
-  Result<std::unique_ptr<File>> start();
+  Result<std::unique_ptr<File>> start(Caching caching);
+  Result<WriteBehind*> write_behind();
   Status put(const std::string& key, ByteSpan bytes, Taken taken);
   Status complete(File& file, const std::string& key, Taken taken);
   Status publish(File& file, const std::string& key, Taken taken);
   Status publish_once(File& file, const std::string& key, Taken taken);
-  Result<std::unique_ptr<File>> create_temporary();
+  Result<std::unique_ptr<File>> create_temporary(Caching caching);
   Status make_directories(std::string_view path);
 
+  Result<std::unique_ptr<Directory>> open_to_list(const std::string& path);
   Status list_directory(const std::string& path, std::vector<std::string>& pending,
                         std::vector<ObjectInfo>& objects);
   Status sync(std::string_view directory);
@@ -88,7 +95,8 @@ class PosixObjectStore final : public ObjectStore {
   const std::unique_ptr<Directory> root_;
   const PosixObjectStoreOptions options_;
 
-  std::mutex mutex_;  // guards the two sets
+  std::mutex mutex_;                           // guards what follows
+  std::unique_ptr<WriteBehind> write_behind_;  // from its first use
   // Directories whose own name in their parent was synced by this process.
   std::set<std::string, std::less<>> anchored_;
   // Directories whose sync failed: a later success would prove nothing about the names of before.
@@ -115,12 +123,11 @@ Error PosixObjectStore::object_error(const std::string& key, Error error) {
   return Error(ErrorCode::not_found, format("{} is a directory, not an object", shown(key)));
 }
 
-Result<std::unique_ptr<File>> PosixObjectStore::create_temporary() {
-  Result<std::unique_ptr<File>> file =
-      root_->create_temporary(kTemporaryDirectory, Caching::buffered);
+Result<std::unique_ptr<File>> PosixObjectStore::create_temporary(Caching caching) {
+  Result<std::unique_ptr<File>> file = root_->create_temporary(kTemporaryDirectory, caching);
   if (file || file.error().code() != ErrorCode::not_found) return file;
   HAUL_TRY(make_directories(kTemporaryDirectory));
-  return root_->create_temporary(kTemporaryDirectory, Caching::buffered);
+  return root_->create_temporary(kTemporaryDirectory, caching);
 }
 
 Status PosixObjectStore::make_directories(std::string_view path) {
@@ -149,8 +156,8 @@ Status PosixObjectStore::publish(File& file, const std::string& key, Taken taken
   return publish_once(file, key, taken);
 }
 
-Result<std::unique_ptr<File>> PosixObjectStore::start() {
-  std::unique_ptr<File> file = HAUL_TRY(create_temporary());
+Result<std::unique_ptr<File>> PosixObjectStore::start(Caching caching) {
+  std::unique_ptr<File> file = HAUL_TRY(create_temporary(caching));
   if (options_.owner) HAUL_TRY(file->set_owner(options_.owner->user, options_.owner->group));
   return file;
 }
@@ -164,16 +171,27 @@ Status PosixObjectStore::complete(File& file, const std::string& key, Taken take
   return file.finish();
 }
 
+Result<WriteBehind*> PosixObjectStore::write_behind() {
+  const std::lock_guard lock(mutex_);
+  if (!write_behind_) write_behind_ = HAUL_TRY(WriteBehind::open(options_.rings));
+  return write_behind_.get();
+}
+
 Result<std::unique_ptr<ObjectWriter>> PosixObjectStore::create(const std::string& key) {
   HAUL_TRY(check_key(key));
-  return std::make_unique<FileObjectWriter>(HAUL_TRY(start()), shown(key), [this, key](File& file) {
-    return complete(file, key, Taken::refuse);
-  });
+  WriteBehind* const behind = options_.rings ? HAUL_TRY(write_behind()) : nullptr;
+  std::unique_ptr<File> file =
+      HAUL_TRY(start(behind == nullptr ? Caching::buffered : Caching::direct));
+  std::unique_ptr<ByteSink> sink =
+      behind == nullptr ? internal::make_plain_sink(*file) : behind->write_to(*file);
+  return std::make_unique<FileObjectWriter>(
+      std::move(file), std::move(sink), shown(key),
+      [this, key](File& written) { return complete(written, key, Taken::refuse); });
 }
 
 Status PosixObjectStore::put(const std::string& key, ByteSpan bytes, Taken taken) {
   HAUL_TRY(check_key(key));
-  const std::unique_ptr<File> file = HAUL_TRY(start());
+  const std::unique_ptr<File> file = HAUL_TRY(start(Caching::buffered));
   HAUL_TRY(file->write_at(0, bytes));
   return complete(*file, key, taken);
 }
@@ -192,6 +210,13 @@ Result<std::unique_ptr<ObjectReader>> PosixObjectStore::open(const std::string& 
   if (!file) return object_error(key, std::move(file).take_error());
   const FileInfo info = HAUL_TRY((*file)->info());
   return std::make_unique<FileObjectReader>(std::move(*file), shown(key), info.size_bytes);
+}
+
+Result<std::unique_ptr<File>> PosixObjectStore::open_file(const std::string& key) {
+  HAUL_TRY(check_key(key));
+  Result<std::unique_ptr<File>> file = root_->open_file(key, Caching::direct);
+  if (!file) return object_error(key, std::move(file).take_error());
+  return file;
 }
 
 Result<std::vector<std::byte>> PosixObjectStore::get(const std::string& key,
@@ -229,14 +254,36 @@ Result<std::vector<ObjectInfo>> PosixObjectStore::list(const std::string& prefix
   return objects;
 }
 
+Result<ObjectNames> PosixObjectStore::list_names(const std::string& prefix) {
+  if (!prefix.empty()) HAUL_TRY(check_key(prefix));
+  ObjectNames names;
+  const std::unique_ptr<Directory> directory = HAUL_TRY(open_to_list(prefix));
+  if (!directory) return names;
+  for (DirectoryEntry& entry : HAUL_TRY(directory->list(""))) {
+    const std::string key = joined(prefix, entry.name);
+    if (is_temporary(key)) continue;
+    if (entry.kind != FileKind::directory && entry.kind != FileKind::regular) return foreign(key);
+    (entry.kind == FileKind::regular ? names.objects : names.prefixes)
+        .push_back(std::move(entry.name));
+  }
+  return names;
+}
+
+// Nothing when there is no such directory.
+Result<std::unique_ptr<Directory>> PosixObjectStore::open_to_list(const std::string& path) {
+  Result<std::unique_ptr<Directory>> directory = root_->open_directory(path);
+  if (directory) return directory;
+  if (directory.error().code() == ErrorCode::not_found) return nullptr;
+  if (directory.error().code() == ErrorCode::usage) return foreign(path);
+  return directory;
+}
+
 // What vanishes while it is being listed counts as absent.
 Status PosixObjectStore::list_directory(const std::string& path, std::vector<std::string>& pending,
                                         std::vector<ObjectInfo>& objects) {
-  Result<std::unique_ptr<Directory>> directory = root_->open_directory(path);
-  if (!directory && directory.error().code() == ErrorCode::not_found) return ok();
-  if (!directory && directory.error().code() == ErrorCode::usage) return foreign(path);
-  if (!directory) return std::move(directory).take_error();
-  for (DirectoryEntry& entry : HAUL_TRY((*directory)->list(""))) {
+  const std::unique_ptr<Directory> directory = HAUL_TRY(open_to_list(path));
+  if (!directory) return ok();
+  for (DirectoryEntry& entry : HAUL_TRY(directory->list(""))) {
     std::string key = joined(path, entry.name);
     if (is_temporary(key)) continue;
     if (entry.kind == FileKind::directory) {
@@ -244,7 +291,7 @@ Status PosixObjectStore::list_directory(const std::string& path, std::vector<std
       continue;
     }
     if (entry.kind != FileKind::regular) return foreign(key);
-    const Result<FileInfo> info = (*directory)->info(entry.name);
+    const Result<FileInfo> info = directory->info(entry.name);
     if (!info && info.error().code() == ErrorCode::not_found) continue;
     if (!info) return info.error();
     objects.push_back({std::move(key), info->size_bytes});
@@ -297,7 +344,7 @@ Status PosixObjectStore::make_durable(const std::string& prefix) {
 
 std::unique_ptr<ObjectStore> make_posix_object_store(std::unique_ptr<Directory> root,
                                                      PosixObjectStoreOptions options) {
-  return std::make_unique<PosixObjectStore>(std::move(root), options);
+  return std::make_unique<PosixObjectStore>(std::move(root), std::move(options));
 }
 
 }  // namespace haul::io

@@ -13,6 +13,7 @@
 
 #include "io/directory.h"
 #include "io/object_store.h"
+#include "io/ring.h"
 
 namespace haul::io {
 
@@ -24,10 +25,13 @@ struct FileOwner {
 struct PosixObjectStoreOptions {
   // What is created gets this owner (a repository used by root belongs to the owner of its top
   // directory).
-  std::optional<FileOwner> owner;
+  std::optional<FileOwner> owner = {};
+  // Where given, the objects of create() are written behind their writers, direct, by a thread that
+  // the first of them starts. Empty: within the calls, buffered.
+  RingFactory rings = {};
 };
 
-// Takes the root over. Nothing is created until something is put.
+// Takes the root over. Nothing is created until something is put. The store outlives its writers.
 std::unique_ptr<ObjectStore> make_posix_object_store(std::unique_ptr<Directory> root,
                                                      PosixObjectStoreOptions options);
 

@@ -63,7 +63,7 @@ class SimDirectory final : public Directory, private SimHandle {
     const SimInodeId found = path.empty() ? inode_ : HAUL_TRY(find(path, "examine"));
     return sim_file_info(state_->at(found), found);
   }
-  Result<std::vector<DirectoryEntry>> list(std::string_view path) override;
+  Status for_each_entry(std::string_view path, const DirectoryEntryVisitor& visit) override;
   Result<std::string> read_link(std::string_view path) override;
 
   Status make_directory(std::string_view path, std::uint32_t mode) override {
@@ -81,6 +81,11 @@ class SimDirectory final : public Directory, private SimHandle {
   Status remove_file(std::string_view path) override;
   Status remove_directory(std::string_view path) override;
   Status sync_directory(std::string_view path) override;
+  Status sync_file_system() override;
+  bool can_sync_file_system() override {
+    const std::lock_guard lock(state_->mutex);
+    return state_->file_system_sync == SimDisk::FileSystemSync::supported;
+  }
   Result<std::unique_ptr<Directory>> open_directory(std::string_view path) override;
   const std::string& name() const override { return name_; }
 
@@ -211,15 +216,19 @@ Status SimDirectory::give_name(File& temporary, std::string_view path, Taken tak
   return ok();
 }
 
-Result<std::vector<DirectoryEntry>> SimDirectory::list(std::string_view path) {
-  const std::lock_guard lock(state_->mutex);
-  HAUL_TRY(check_running());
-  const SimInodeId found = HAUL_TRY(find_directory(path, "list"));
+// Entries are visited unlocked: a visitor may use the disk.
+Status SimDirectory::for_each_entry(std::string_view path, const DirectoryEntryVisitor& visit) {
   std::vector<DirectoryEntry> entries;
-  for (const auto& [name, child] : state_->at(found).entries) {
-    entries.push_back({name, state_->at(child).kind});
+  {
+    const std::lock_guard lock(state_->mutex);
+    HAUL_TRY(check_running());
+    const SimInodeId found = HAUL_TRY(find_directory(path, "list"));
+    for (const auto& [name, child] : state_->at(found).entries) {
+      entries.push_back({name, state_->at(child).kind});
+    }
   }
-  return entries;
+  for (const DirectoryEntry& entry : entries) HAUL_TRY(visit(entry));
+  return ok();
 }
 
 Result<std::string> SimDirectory::read_link(std::string_view path) {
@@ -283,6 +292,32 @@ Status SimDirectory::sync_directory(std::string_view path) {
   return sync_inode(found, SimBreakage::Kind::directory_sync_is_ignored, shown(path));
 }
 
+Status SimDirectory::sync_file_system() {
+  constexpr std::string_view kVerb = "sync the file system of";
+  const std::lock_guard lock(state_->mutex);
+  if (state_->file_system_sync == SimDisk::FileSystemSync::unsupported) {
+    return path_error(ENOSYS, kVerb, name_);
+  }
+  const auto each_inode = [this](void (SimInode::*apply)()) {
+    for (auto& [id, inode] : state_->inodes) (inode.*apply)();
+  };
+  bool carried_out = false;
+  Status synced = mutate(kVerb, name_, [&]() -> Status {
+    carried_out = true;
+    if (state_->file_system_sync_failed) return path_error(EIO, kVerb, name_);
+    return ok();
+  });
+  if (synced && state_->breakage.kind != SimBreakage::Kind::file_system_sync_is_ignored) {
+    each_inode(&SimInode::make_durable);
+  }
+  // Cut by the power it has promised nothing; failed it has lost what it should have kept.
+  if (!synced && !carried_out && !state_->power_is_lost) {
+    each_inode(&SimInode::forget_unsynced);
+    state_->file_system_sync_failed = true;
+  }
+  return synced;
+}
+
 Result<std::unique_ptr<Directory>> SimDirectory::open_directory(std::string_view path) {
   const std::lock_guard lock(state_->mutex);
   HAUL_TRY(check_running());
@@ -313,6 +348,11 @@ void SimDisk::set_fault(SimFault fault) {
 void SimDisk::set_breakage(SimBreakage breakage) {
   const std::lock_guard lock(state_->mutex);
   state_->breakage = breakage;
+}
+
+void SimDisk::set_file_system_sync(FileSystemSync sync) {
+  const std::lock_guard lock(state_->mutex);
+  state_->file_system_sync = sync;
 }
 
 std::uint64_t SimDisk::operations() const {

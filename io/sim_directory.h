@@ -39,6 +39,7 @@ struct SimBreakage {
     none,
     file_sync_is_ignored,
     directory_sync_is_ignored,
+    file_system_sync_is_ignored,
     publish_replaces
   } kind = Kind::none;
 };
@@ -55,6 +56,9 @@ class SimDisk {
 
   void set_fault(SimFault fault);
   void set_breakage(SimBreakage breakage);
+  // Whether its file system is one that can_sync_file_system(); true at first.
+  enum class FileSystemSync { supported, unsupported };
+  void set_file_system_sync(FileSystemSync sync);
   std::uint64_t operations() const;
   bool power_is_lost() const;
   // The machine comes back. Clears the fault; what survives is decided by `seed`.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/assert.h"
+#include "io/internal/carry_out.h"
 #include "io/ring.h"
 
 namespace haul::io {
@@ -25,7 +26,7 @@ class ThreadRing final : public Ring {
 
   std::size_t capacity() const override { return capacity_; }
   std::size_t in_flight() const override { return in_flight_; }
-  std::string_view backend() const override { return "threads"; }
+  std::string backend() const override { return "threads"; }
 
   void submit(const RingOperation& operation) override {
     HAUL_ASSERT(in_flight_ < capacity_);
@@ -37,31 +38,32 @@ class ThreadRing final : public Ring {
     submitted_.notify_one();
   }
 
-  std::span<RingCompletion> wait() override {
-    HAUL_ASSERT(in_flight_ > 0);
+  std::span<RingCompletion> wait(std::optional<std::chrono::nanoseconds> timeout,
+                                 Idle idle) override {
+    HAUL_ASSERT(in_flight_ > 0 || timeout.has_value() || idle == Idle::allowed);
     collected_.clear();
     {
       std::unique_lock lock(mutex_);
-      done_.wait(lock, [this] { return !completed_.empty(); });
+      const auto ready = [this] { return !completed_.empty() || woken_; };
+      if (timeout) {
+        done_.wait_for(lock, *timeout, ready);
+      } else {
+        done_.wait(lock, ready);
+      }
+      woken_ = false;
       collected_.swap(completed_);
     }
     in_flight_ -= collected_.size();
     return collected_;
   }
 
- private:
-  static Result<std::size_t> carry_out(const RingOperation& operation) {
-    switch (operation.kind) {
-      case RingOperation::Kind::read:
-        return operation.file->read_at(operation.offset, operation.bytes);
-      case RingOperation::Kind::write:
-        HAUL_TRY(operation.file->write_at(operation.offset, operation.bytes));
-        return operation.bytes.size();
-      case RingOperation::Kind::sync: HAUL_TRY(operation.file->sync()); return std::size_t{0};
-    }
-    HAUL_ASSERT(false);
+  void wake() override {
+    const std::lock_guard lock(mutex_);
+    woken_ = true;
+    done_.notify_one();
   }
 
+ private:
   void work(const std::stop_token& stop) {
     for (;;) {
       std::unique_lock lock(mutex_);
@@ -70,7 +72,7 @@ class ThreadRing final : public Ring {
       const RingOperation operation = waiting_.front();
       waiting_.pop_front();
       lock.unlock();
-      Result<std::size_t> outcome = carry_out(operation);
+      Result<std::size_t> outcome = internal::carry_out(operation);
       lock.lock();
       completed_.push_back({operation.tag, std::move(outcome)});
       lock.unlock();
@@ -82,9 +84,10 @@ class ThreadRing final : public Ring {
   std::size_t in_flight_ = 0;              // the owner's
   std::vector<RingCompletion> collected_;  // the owner's
 
-  std::mutex mutex_;                       // guards waiting_ and completed_
+  std::mutex mutex_;                       // guards waiting_, completed_ and woken_
   std::deque<RingOperation> waiting_;      // never more than capacity_
   std::vector<RingCompletion> completed_;  // never more than capacity_
+  bool woken_ = false;
   std::condition_variable_any submitted_;
   std::condition_variable done_;
 

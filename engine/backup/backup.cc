@@ -1,7 +1,9 @@
 #include "engine/backup/backup.h"
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
+#include <mutex>
 
 #include "base/format.h"
 #include "engine/backup/commit.h"
@@ -22,36 +24,67 @@ using repository::EntryKind;
 using repository::TreeEntry;
 using repository::TreeRoot;
 
-// Entries of everything but the files that the workers copy.
-std::vector<TreeEntry> directory_entries(const SourcePlan& plan) {
-  std::vector<TreeEntry> entries;
-  for (const PlannedDirectory& directory : plan.directories) {
-    if (directory.path.empty()) continue;  // the data directory itself is in the facts
-    TreeEntry entry;
-    entry.kind = EntryKind::directory;
-    entry.path = directory.path;
-    entry.mode = directory.info.mode;
-    entry.user = directory.info.user;
-    entry.group = directory.info.group;
-    entries.push_back(std::move(entry));
-  }
-  for (const PlannedLink& link : plan.links) {
-    TreeEntry entry;
-    entry.kind = EntryKind::link;
-    entry.path = link.path;
-    entry.mode = 0777;
-    entry.link_target = link.target;
-    entries.push_back(std::move(entry));
-  }
-  return entries;
+TreeEntry entry_of(const PlannedDirectory& directory) {
+  TreeEntry entry;
+  entry.kind = EntryKind::directory;
+  entry.path = directory.path;
+  entry.mode = directory.info.mode;
+  entry.user = directory.info.user;
+  entry.group = directory.info.group;
+  return entry;
 }
+
+TreeEntry entry_of(const PlannedLink& link) {
+  TreeEntry entry;
+  entry.kind = EntryKind::link;
+  entry.path = link.path;
+  entry.mode = 0777;
+  entry.link_target = link.target;
+  return entry;
+}
+
+using AddEntry = std::function<Status(const TreeEntry&)>;
+
+// Directories and links are entries at once; files are so when they have been copied.
+class CopyingSink final : public PlanSink {
+ public:
+  CopyingSink(const CopyContext::TakeFile& take_file, const AddEntry& add_entry,
+              BackupProgress& progress)
+      : take_file_(take_file), add_entry_(add_entry), progress_(progress) {}
+
+  Status directory(PlannedDirectory directory) override {
+    // The data directory itself is in the facts.
+    return directory.path.empty() ? ok() : add_entry_(entry_of(directory));
+  }
+  Status file(PlannedFile file) override {
+    progress_.bytes_total += file.size_hint_bytes;
+    return take_file_(std::move(file));
+  }
+  Status link(PlannedLink link) override { return add_entry_(entry_of(link)); }
+
+ private:
+  const CopyContext::TakeFile& take_file_;
+  const AddEntry& add_entry_;
+  BackupProgress& progress_;
+};
+
+// Of a dry run: only the summary is wanted.
+class CountingSink final : public PlanSink {
+ public:
+  Status directory(PlannedDirectory) override { return ok(); }
+  Status file(PlannedFile) override { return ok(); }
+  Status link(PlannedLink) override { return ok(); }
+};
 
 // One backup on its way; the members come into being in the order of the steps.
 class Backup {
  public:
   Backup(const BackupOptions& options, BackupEnvironment& environment,
          const repository::Cluster& cluster)
-      : options_(options), environment_(environment), cluster_(cluster) {}
+      : options_(options),
+        environment_(environment),
+        cluster_(cluster),
+        entries_(environment.repository->parameters().chunk_pages, {environment.spool}) {}
 
   Result<BackupReport> run() {
     preflight_ = HAUL_TRY(run_preflight(options_, environment_, cluster_));
@@ -72,10 +105,12 @@ class Backup {
   const postgres::ControlFile& control() const { return preflight_.control; }
 
   Result<BackupReport> dry_run() {
-    const SourcePlan plan = HAUL_TRY(plan_source(*preflight_.source, control(), environment_.stop));
+    CountingSink sink;
+    const SourceSummary plan = HAUL_TRY(
+        plan_source(*preflight_.source, control(), {environment_.spool}, environment_.stop, sink));
     BackupReport report;
     report.facts = preflight_.facts;
-    report.planned_files = plan.files.size() + 1;  // and the control file
+    report.planned_files = plan.files + 1;  // and the control file
     report.planned_bytes = plan.bytes;
     report.warnings = plan.warnings;
     return report;
@@ -124,7 +159,7 @@ class Backup {
     // What a restore could not use must not be committed.
     HAUL_TRY(postgres::parse_backup_label(stop.backup_label, control().wal_segment_size_bytes));
     HAUL_TRY(postgres::parse_tablespace_map(stop.tablespace_map));
-    take_entries(wal.entries());
+    HAUL_TRY(take_entries(wal.entries()));
     snapshot_.statistics.hole_bytes += wal.hole_bytes();
 
     postgres::BackupFacts& facts = preflight_.facts;
@@ -165,11 +200,7 @@ class Backup {
   }
 
   Status copy(const PageCheckContext& pages, std::function<Status()> health) {
-    const auto databases_before = HAUL_TRY(databases());
-    const SourcePlan plan = HAUL_TRY(plan_source(*preflight_.source, control(), environment_.stop));
-    HAUL_TRY(check_databases(plan, *preflight_.source, databases_before, HAUL_TRY(databases())));
-    environment_.progress->bytes_total += plan.bytes;
-    report_.warnings.insert(report_.warnings.end(), plan.warnings.begin(), plan.warnings.end());
+    SourceSummary summary;
     CopyContext context;
     context.source = preflight_.source.get();
     context.writer = &repository_->writer();
@@ -177,25 +208,42 @@ class Backup {
     context.pages = pages;
     context.codec = options_.codec;
     context.workers = flow::resolve_workers(options_.workers);
+    context.rings = environment_.rings ? environment_.rings : io::open_ring;
+    context.bytes_per_second = options_.bytes_per_second;
     context.clock = environment_.clock;
     context.stop = environment_.stop;
     context.progress = environment_.progress;
     context.health = std::move(health);
-    CopyResult result = HAUL_TRY(copy_files(context, plan));
-    HAUL_TRY(check_vanished_directories(*preflight_.source, plan.vanished_with_directory,
-                                        *environment_.clock));
-    HAUL_TRY(check_vanished_directories(*preflight_.source, result.vanished_with_directory,
-                                        *environment_.clock));
+    context.plan = [&](const CopyContext::TakeFile& take_file) -> Status {
+      summary = HAUL_TRY(plan(take_file));
+      return ok();
+    };
+    context.add_entry = [this](const TreeEntry& entry) { return add_entry(entry); };
+    CopyResult result = HAUL_TRY(copy_files(context));
+    for (const auto* vanished :
+         {&summary.vanished_with_directory, &result.vanished_with_directory}) {
+      HAUL_TRY(check_vanished_directories(*preflight_.source, *vanished, *environment_.clock));
+    }
     HAUL_TRY(check_same_directory(preflight_, environment_));
 
-    entries_ = directory_entries(plan);
-    take_entries(result.entries);
+    std::ranges::move(summary.warnings, std::back_inserter(report_.warnings));
     snapshot_.statistics.hole_bytes += result.hole_bytes;
     report_.files_vanished = result.files_vanished;
     report_.pages_reread = result.pages.reread_pages;
     report_.io_backend = result.io_backend;
     note_bad_pages(std::move(result.pages.bad_pages));
     return ok();
+  }
+
+  // On a thread of its own, while what it lists is being copied.
+  Result<SourceSummary> plan(const CopyContext::TakeFile& take_file) {
+    const auto databases_before = HAUL_TRY(databases());
+    const AddEntry add = [this](const TreeEntry& entry) { return add_entry(entry); };
+    CopyingSink sink(take_file, add, *environment_.progress);
+    SourceSummary summary = HAUL_TRY(
+        plan_source(*preflight_.source, control(), {environment_.spool}, environment_.stop, sink));
+    HAUL_TRY(check_databases(summary, *preflight_.source, databases_before, HAUL_TRY(databases())));
+    return summary;
   }
 
   // Nobody can be asked about a cluster that is shut down.
@@ -214,9 +262,15 @@ class Backup {
     preflight_.facts.bad_pages = std::move(pages);
   }
 
-  void take_entries(std::vector<TreeEntry>& entries) {
-    entries_.insert(entries_.end(), std::make_move_iterator(entries.begin()),
-                    std::make_move_iterator(entries.end()));
+  // From any thread.
+  Status add_entry(const TreeEntry& entry) {
+    const std::scoped_lock lock(entries_mutex_);
+    return entries_.add(entry);
+  }
+
+  Status take_entries(const std::vector<TreeEntry>& entries) {
+    for (const TreeEntry& entry : entries) HAUL_TRY(add_entry(entry));
+    return ok();
   }
 
   Status copy_configuration() {
@@ -232,7 +286,7 @@ class Backup {
       entry.mode = file.info.mode;
       entry.user = file.info.user;
       entry.group = file.info.group;
-      entries_.push_back(HAUL_TRY(store.store(std::move(entry), file.bytes)));
+      HAUL_TRY(add_entry(HAUL_TRY(store.store(std::move(entry), file.bytes))));
       preflight_.facts.configuration.push_back(std::move(file.fact));
     }
     return ok();
@@ -246,8 +300,7 @@ class Backup {
     TreeEntry entry = prototype();
     entry.path = postgres::kControlFilePath;
     entry.mode = HAUL_TRY(preflight_.source->info(entry.path)).mode;
-    entries_.push_back(HAUL_TRY(store.store(std::move(entry), image.bytes)));
-    return ok();
+    return add_entry(HAUL_TRY(store.store(std::move(entry), image.bytes)));
   }
 
   // A cluster that was shut down cleanly needs the segments from its last checkpoint's redo to that
@@ -283,15 +336,13 @@ class Backup {
       bytes.resize(HAUL_TRY(file->read_at(0, bytes)));
       HAUL_TRY(wal.take_history(entry.name, bytes));
     }
-    take_entries(wal.entries());
-    return ok();
+    return take_entries(wal.entries());
   }
 
   Result<BackupReport> commit() {
     enter(Phase::committing);
-    for (const TreeEntry& entry : entries_) snapshot_.statistics.source_bytes += entry.size_bytes;
     snapshot_.facts = postgres::to_json(preflight_.facts);
-    HAUL_TRY(repository_->commit(std::move(entries_), snapshot_, environment_));
+    HAUL_TRY(repository_->commit(entries_, snapshot_, environment_));
     report_.snapshot = std::move(snapshot_);
     report_.facts = std::move(preflight_.facts);
     report_.findings = repository_->findings().lines();
@@ -303,7 +354,8 @@ class Backup {
   const repository::Cluster cluster_;
   Preflight preflight_;
   std::unique_ptr<RepositorySession> repository_;
-  std::vector<TreeEntry> entries_;
+  std::mutex entries_mutex_;  // guards entries_ while files are copied
+  EntrySorter entries_;
   repository::Snapshot snapshot_;
   BackupReport report_;
 };

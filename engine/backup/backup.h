@@ -5,9 +5,10 @@
 // committed, durable snapshot or with an error and nothing committed.
 //
 // Units:    sizes are bytes.
-// Memory:   workers times in-flight regions of 256 KiB, plus about 300 bytes per file.
+// Memory:   see engine/backup/copy.h and record_sorter.h; it does not grow with the cluster.
 // Threads:  run_backup() blocks its caller and owns its workers; BackupProgress is read from any
-// thread. Errors:   server_state, permission, io, no_space, no_repository, corrupt (the source's
+//           thread.
+// Errors:   server_state, permission, io, no_space, no_repository, corrupt (the source's
 // control file), interrupted.
 #pragma once
 
@@ -22,11 +23,13 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "compress/codec.h"
+#include "engine/backup/record_sorter.h"
 #include "engine/postgres/backup_facts.h"
 #include "engine/postgres/backup_session.h"
 #include "engine/repository/repository.h"
 #include "engine/repository/snapshot.h"
 #include "io/directory.h"
+#include "io/ring.h"
 
 namespace haul::backup {
 
@@ -39,7 +42,8 @@ struct BackupOptions {
   postgres::CheckpointMode checkpoint = postgres::CheckpointMode::spread;
   std::string label = "pghaul backup";
   compress::CodecChoice codec;
-  std::size_t workers = 0;  // 0: one per processor
+  std::size_t workers = 0;             // 0: one per processor
+  std::uint64_t bytes_per_second = 0;  // read from the data directory at most; 0: no limit
   enum class Run { real, dry } run = Run::real;
 };
 
@@ -49,6 +53,7 @@ struct BackupProgress {
   std::atomic<std::uint64_t> bytes_total = 0;  // grows while planning runs
   std::atomic<std::uint64_t> bytes_done = 0;
   std::atomic<std::uint64_t> stored_bytes = 0;
+  std::atomic<std::shared_ptr<const std::string>> io_backend;  // null: not known yet
 };
 
 // What a backup reaches for; tests bring their own.
@@ -62,6 +67,10 @@ struct BackupEnvironment {
   // configuration files.
   std::function<Result<std::unique_ptr<io::Directory>>(const std::string&)> open_directory;
   BackupProgress* progress = nullptr;
+  // Where sorting what does not fit into memory may write.
+  SpoolOpener spool;
+  // Empty: io::open_ring.
+  io::RingFactory rings;
   std::string program;  // "pghaul 0.1.0"
 };
 

@@ -1,7 +1,5 @@
 #include "engine/backup/commit.h"
 
-#include <algorithm>
-
 #include "engine/repository/tree_store.h"
 
 namespace haul::backup {
@@ -28,16 +26,18 @@ Result<FileStore> RepositorySession::make_file_store(compress::CodecChoice codec
                    {data_.get(), metadata_.get()});
 }
 
-Status RepositorySession::commit(std::vector<repository::TreeEntry> entries,
-                                 repository::Snapshot& snapshot, BackupEnvironment& environment) {
-  std::ranges::sort(entries, repository::entry_less);
+Status RepositorySession::commit(EntrySorter& entries, repository::Snapshot& snapshot,
+                                 BackupEnvironment& environment) {
   // Metadata compresses well and is little; it need not follow the choice for data.
   auto encoder = HAUL_TRY(repository::ChunkEncoder::open(*writer_, {compress::Codec::zstd, 3}));
   repository::TreeWriter tree(encoder, *metadata_);
-  for (const repository::TreeEntry& entry : entries) {
-    HAUL_TRY(tree.add(entry));
-    if (entry.kind == repository::EntryKind::file) ++snapshot.statistics.files;
-  }
+  HAUL_TRY(entries.drain([&](const repository::TreeEntry& entry) -> Status {
+    if (entry.kind == repository::EntryKind::file) {
+      ++snapshot.statistics.files;
+      snapshot.statistics.source_bytes += entry.size_bytes;
+    }
+    return tree.add(entry);
+  }));
   snapshot.tree = HAUL_TRY(tree.finish());
   HAUL_TRY(data_->close());
   HAUL_TRY(metadata_->close());

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/backup/backup.h"
+#include "engine/backup/entry_sorter.h"
 #include "engine/backup/file_store.h"
 #include "engine/repository/chunk_writer.h"
 #include "engine/repository/lease.h"
@@ -28,9 +29,9 @@ class RepositorySession {
   repository::Findings& findings() { return findings_; }
   Result<FileStore> make_file_store(compress::CodecChoice codec);
 
-  // Writes the tree of `entries` (any order), makes everything durable and commits. Fills tree,
-  // packs, counters and times of `snapshot`, whose facts are set.
-  Status commit(std::vector<repository::TreeEntry> entries, repository::Snapshot& snapshot,
+  // Writes the tree of `entries`, makes everything durable and commits. Fills tree, packs, counters
+  // and times of `snapshot`, whose facts are set.
+  Status commit(EntrySorter& entries, repository::Snapshot& snapshot,
                 BackupEnvironment& environment);
   // The orderly end of a backup that failed: the name is free for gc to clean up after.
   void abandon();

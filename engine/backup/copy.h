@@ -1,24 +1,32 @@
 // Copies the planned files: reads many regions at once, checks pages, digests, stores what is new.
 //
-// Each worker keeps a ring full of region reads and takes leaf after leaf of file after file from
-// one dispatcher, so that one large segment is spread over all workers and many small files are
-// read at once.
+//   planner -> reader -> workers -> collector -> pack finisher
+//                 ^        | ^          |
+//                 |        v |          v
+//                 |     second look     |
+//                 +----- free batches --+
+//
+// Planner, reader (which owns the ring), second look, collector and finisher are threads that may
+// block; the workers are oneTBB's and only compute. A fixed number of batches goes round, so that
+// whichever stage is slow holds up all others and memory does not grow.
 //
 // Units:    sizes are bytes.
-// Memory:   kRegionsInFlight regions per worker, 32 bytes per leaf of open files, about 300 bytes
-// per file. Threads:  copy_files() blocks its caller and owns the workers. Errors:   io and
-// permission of the source (naming the file), those of the chunk writer, interrupted.
+// Memory:   kBatches batches of about 2 MiB, 32 bytes per leaf of open files.
+// Threads:  copy_files() blocks its caller, which collects, and owns the others.
+// Errors:   io and permission of the source (naming the file), those of the chunk writer,
+//           interrupted; the first one stops everything.
 #pragma once
 
+#include <functional>
 #include <stop_token>
 #include <string>
 #include <vector>
 
 #include "engine/backup/backup.h"
-#include "engine/backup/file_store.h"
 #include "engine/backup/page_check.h"
 #include "engine/backup/source_plan.h"
 #include "engine/repository/chunk_writer.h"
+#include "engine/repository/tree.h"
 
 namespace haul::backup {
 
@@ -29,24 +37,30 @@ struct CopyContext {
   PageCheckContext pages;
   compress::CodecChoice codec;
   std::size_t workers = 1;
+  io::RingFactory rings;
+  std::uint64_t bytes_per_second = 0;  // 0: no limit
   Clock* clock = nullptr;
   std::stop_token stop;
   BackupProgress* progress = nullptr;
-  // Asked between reads: the server's session must be alive for the copy to be worth anything.
+  // Asked again and again: the server's session must be alive for the copy to be worth anything.
   std::function<Status()> health;
+  // Lists the files, on a thread of its own, while those it has listed are being copied.
+  using TakeFile = std::function<Status(PlannedFile)>;
+  std::function<Status(const TakeFile& take_file)> plan;
+  // Takes the entry of each file that was copied, from the caller's thread, in any order.
+  std::function<Status(const repository::TreeEntry&)> add_entry;
 };
 
 struct CopyResult {
-  std::vector<repository::TreeEntry> entries;  // of files, any order
   PageCheckResult pages;
   std::uint64_t source_bytes = 0;
   std::uint64_t hole_bytes = 0;
   std::uint64_t files_vanished = 0;
-  // See SourcePlan::vanished_with_directory.
+  // Files that were planned and gone when opened; see check_vanished_directories().
   std::vector<std::string> vanished_with_directory;
   std::string io_backend;
 };
 
-Result<CopyResult> copy_files(const CopyContext& context, const SourcePlan& plan);
+Result<CopyResult> copy_files(const CopyContext& context);
 
 }  // namespace haul::backup

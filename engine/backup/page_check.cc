@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/bytes.h"
 #include "engine/postgres/page_checksum.h"
 
 namespace haul::backup {
@@ -12,11 +13,37 @@ namespace {
 constexpr std::array<std::chrono::milliseconds, 3> kLooks{
     std::chrono::milliseconds{0}, std::chrono::milliseconds{5}, std::chrono::milliseconds{50}};
 
+bool is_bad(const PageCheckContext& context, const PageChecker::Region& region, std::size_t page) {
+  const ByteSpan bytes =
+      region.bytes.subspan(page * context.page_size_bytes, context.page_size_bytes);
+  const auto block = region.first_block + static_cast<std::uint32_t>(page);
+  return postgres::check_page(bytes, block) == postgres::PageVerdict::bad;
+}
+
+std::vector<PageChecker::Suspect> find_suspects(const PageCheckContext& context,
+                                                const PageChecker::Region& region) {
+  std::vector<PageChecker::Suspect> suspects;
+  const std::size_t pages = region.bytes.size() / context.page_size_bytes;
+  for (std::size_t i = 0; i < pages; ++i) {
+    if (is_bad(context, region, i)) suspects.push_back({i, false});
+  }
+  return suspects;
+}
+
 }  // namespace
+
+bool has_suspect(const PageCheckContext& context, const PageChecker::Region& region) {
+  if (!context.checksums) return false;
+  const std::size_t pages = region.bytes.size() / context.page_size_bytes;
+  for (std::size_t i = 0; i < pages; ++i) {
+    if (is_bad(context, region, i)) return true;
+  }
+  return false;
+}
 
 Status PageChecker::check(const Region& region, PageCheckResult& result) {
   if (!context_.checksums) return ok();
-  std::vector<Suspect> suspects = find_suspects(region);
+  std::vector<Suspect> suspects = find_suspects(context_, region);
   for (const std::chrono::milliseconds pause : kLooks) {
     if (suspects.empty()) return ok();
     if (pause.count() > 0) clock_->sleep_for(pause);
@@ -35,19 +62,6 @@ Status PageChecker::check(const Region& region, PageCheckResult& result) {
   return ok();
 }
 
-std::vector<PageChecker::Suspect> PageChecker::find_suspects(const Region& region) const {
-  std::vector<Suspect> suspects;
-  const std::size_t pages = region.bytes.size() / context_.page_size_bytes;
-  for (std::size_t i = 0; i < pages; ++i) {
-    const ByteSpan page =
-        region.bytes.subspan(i * context_.page_size_bytes, context_.page_size_bytes);
-    const auto block = region.first_block + static_cast<std::uint32_t>(i);
-    if (postgres::check_page(page, block) == postgres::PageVerdict::bad)
-      suspects.push_back({i, false});
-  }
-  return suspects;
-}
-
 // Reads every suspect anew, keeps what was read, and drops those that are good now.
 Status PageChecker::look_again(const Region& region, std::vector<Suspect>& suspects,
                                PageCheckResult& result) {
@@ -64,12 +78,11 @@ Status PageChecker::look_again(const Region& region, std::vector<Suspect>& suspe
     std::ranges::fill(again_.bytes().first(span).subspan(count), std::byte{0});
     const ByteSpan fresh = again_.bytes().subspan(offset - aligned, size);
     const MutableByteSpan kept = region.bytes.subspan(suspect.page * size, size);
-    if (!std::ranges::equal(fresh, kept)) {
+    if (!equal_bytes(fresh, kept)) {
       suspect.changed = true;
-      std::ranges::copy(fresh, kept.begin());
+      copy_bytes(fresh, kept);
     }
-    const auto block = region.first_block + static_cast<std::uint32_t>(suspect.page);
-    if (postgres::check_page(kept, block) == postgres::PageVerdict::bad) {
+    if (is_bad(context_, region, suspect.page)) {
       left.push_back(suspect);
     } else {
       ++result.reread_pages;

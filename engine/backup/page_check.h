@@ -54,13 +54,12 @@ class PageChecker {
   // checked.
   Status check(const Region& region, PageCheckResult& result);
 
- private:
   struct Suspect {
     std::size_t page = 0;
     bool changed = false;
   };
 
-  std::vector<Suspect> find_suspects(const Region& region) const;
+ private:
   Status look_again(const Region& region, std::vector<Suspect>& suspects, PageCheckResult& result);
   Result<bool> excused_by_lsn(ByteSpan page) const;
 
@@ -68,5 +67,8 @@ class PageChecker {
   Clock* clock_;
   io::AlignedBuffer again_;
 };
+
+// Whether check() would have to read again; looks at memory only.
+bool has_suspect(const PageCheckContext& context, const PageChecker::Region& region);
 
 }  // namespace haul::backup

@@ -1,14 +1,20 @@
-// What a backup copies: one scan of the data directory and its tablespaces.
+// What a backup copies: one scan of the data directory and its tablespaces, handed on as it goes.
 //
-// Memory:   about 150 bytes per name.
-// Threads:  a value; the scan blocks its caller.
-// Errors:   those of listing; server_state (a directory that must be there is not).
+// Memory:   that of the sorter's options for the names of the directories being listed, exceeded
+// only
+//           by kSorterMemoryMin twice for each level of depth; per directory some 100 bytes, per
+//           warning its text.
+// Threads:  a scan blocks its caller and calls the sink from there.
+// Errors:   those of listing, of the spool and of the sink; server_state (a directory that must be
+//           there is not); interrupted.
 #pragma once
 
+#include <set>
 #include <stop_token>
 #include <string>
 #include <vector>
 
+#include "engine/backup/record_sorter.h"
 #include "engine/backup/source_tree.h"
 #include "engine/postgres/backup_session.h"
 #include "engine/postgres/file_grammar.h"
@@ -19,7 +25,7 @@ struct PlannedFile {
   std::string path;
   bool relation = false;              // page structured
   std::uint32_t first_block = 0;      // of the file within its fork
-  std::uint64_t size_hint_bytes = 0;  // when listed; the copy goes by its own look
+  std::uint64_t size_hint_bytes = 0;  // when planned; the copy goes by its own look
 };
 
 struct PlannedDirectory {
@@ -32,24 +38,42 @@ struct PlannedLink {
   std::string target;
 };
 
-struct SourcePlan {
-  std::vector<PlannedDirectory> directories;
-  std::vector<PlannedFile> files;  // in tree order, global/pg_control not among them
-  std::vector<PlannedLink> links;  // recorded, not followed
-  std::vector<std::string> warnings;
-  // Names that were listed and gone when looked at; each was allowed to vanish, or has to be
-  // settled by check_vanished_directories().
-  std::vector<std::string> vanished_with_directory;
-  std::uint64_t bytes = 0;
+// Takes what is planned. A failure ends the scan and is its answer. May block, e.g. on a bounded
+// queue.
+class PlanSink {
+ public:
+  virtual ~PlanSink() = default;
+  // Before anything that lies in it.
+  virtual Status directory(PlannedDirectory directory) = 0;
+  // global/pg_control is never among them.
+  virtual Status file(PlannedFile file) = 0;
+  // Recorded, not followed.
+  virtual Status link(PlannedLink link) = 0;
 };
 
-Result<SourcePlan> plan_source(const SourceTree& source, const postgres::ControlFile& control,
-                               std::stop_token stop);
+struct SourceSummary {
+  std::uint64_t files = 0;
+  std::uint64_t bytes = 0;
+  std::vector<std::string> warnings;
+  // Names that were listed and gone when looked at, and have to be settled by
+  // check_vanished_directories().
+  std::vector<std::string> vanished_with_directory;
+  // PG_VERSION and pg_filenode.map of every database that was planned.
+  std::set<std::string, std::less<>> database_files;
+};
+
+// The order is the tree's: a directory, then its content, siblings in natural order. (Directories
+// whose names differ only in leading zeros are interleaved in a tree and come one after the other
+// here.) Each directory is listed whole before anything in it is handed on: an init fork seen
+// anywhere in it decides that the other forks of its relation are left out.
+Result<SourceSummary> plan_source(const SourceTree& source, const postgres::ControlFile& control,
+                                  const SorterOptions& sorting, std::stop_token stop,
+                                  PlanSink& sink);
 
 // Every database that was there before and after the scan has its directory and map in the plan: a
 // database that was damaged before the scan cannot be told from one that is being dropped by
 // looking at files.
-Status check_databases(const SourcePlan& plan, const SourceTree& source,
+Status check_databases(const SourceSummary& summary, const SourceTree& source,
                        const std::vector<postgres::DatabasePlace>& before,
                        const std::vector<postgres::DatabasePlace>& after);
 

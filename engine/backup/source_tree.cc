@@ -81,9 +81,10 @@ SourceTree::Place SourceTree::resolve(const std::string& path) const {
   return {found->second.get(), slash == std::string::npos ? "" : path.substr(slash + 1)};
 }
 
-Result<std::vector<io::DirectoryEntry>> SourceTree::list(const std::string& path) const {
+Status SourceTree::for_each_entry(const std::string& path,
+                                  const io::DirectoryEntryVisitor& visit) const {
   const Place place = resolve(path);
-  return place.directory->list(place.path);
+  return place.directory->for_each_entry(place.path, visit);
 }
 
 Result<io::FileInfo> SourceTree::info(const std::string& path) const {

@@ -5,7 +5,7 @@
 // ("pg_tblspc/16385/PG_15_202209061/5/16390"), wherever they lie.
 //
 // Memory:   one open directory per tablespace.
-// Threads:  open_file() and list() from any thread once opened.
+// Threads:  open_file() and for_each_entry() from any thread once opened.
 // Errors:   not_found, permission, io; server_state (a tablespace link that leads nowhere).
 #pragma once
 
@@ -46,7 +46,8 @@ class SourceTree {
   };
   Place resolve(const std::string& path) const;
 
-  Result<std::vector<io::DirectoryEntry>> list(const std::string& path) const;
+  // See io::Directory.
+  Status for_each_entry(const std::string& path, const io::DirectoryEntryVisitor& visit) const;
   Result<io::FileInfo> info(const std::string& path) const;
   Result<std::unique_ptr<io::File>> open_file(const std::string& path) const;
 

@@ -21,6 +21,15 @@ void FirstError::record(Error error) {
   source_.request_stop();
 }
 
+void FirstError::guard(const std::function<Status()>& stage) {
+  try {
+    Status status = stage();
+    if (!status) record(std::move(status).take_error());
+  } catch (const std::exception& exception) {
+    record(Error(ErrorCode::io, std::string("unexpected failure: ") + exception.what()));
+  }
+}
+
 Status FirstError::status() const {
   const std::scoped_lock lock(mutex_);
   // Workers that were told to stop report `interrupted`, which is no more than the echo of the
@@ -41,19 +50,12 @@ std::size_t resolve_workers(std::size_t requested) {
 
 Status run_workers(std::size_t workers, FirstError& first_error,
                    const std::function<Status(std::size_t)>& work) {
-  const auto guarded = [&](std::size_t number) {
-    try {
-      Status status = work(number);
-      if (!status) first_error.record(std::move(status).take_error());
-    } catch (const std::exception& exception) {
-      first_error.record(
-          Error(ErrorCode::io, std::string("unexpected failure: ") + exception.what()));
-    }
-  };
   {
     std::vector<std::jthread> threads;
     threads.reserve(workers);
-    for (std::size_t i = 0; i < workers; ++i) threads.emplace_back(guarded, i);
+    for (std::size_t i = 0; i < workers; ++i) {
+      threads.emplace_back([&, i] { first_error.guard([&] { return work(i); }); });
+    }
   }
   return first_error.status();
 }

@@ -20,6 +20,8 @@ class FirstError {
   explicit FirstError(std::stop_token outer);
 
   void record(Error error);
+  // Records how `stage` fails; an exception of a library, which must not leave a thread, as `io`.
+  void guard(const std::function<Status()>& stage);
   std::stop_token stop_token() const { return source_.get_token(); }
   bool stopped() const { return source_.stop_requested(); }
   // The first failure; `interrupted` when the outer token stopped it; else ok.

@@ -224,15 +224,6 @@ Vanishing vanishing(std::string_view path) {
 
 bool may_vanish(std::string_view path) { return vanishing(path) == Vanishing::tolerated; }
 
-void UnloggedFilter::saw(const RelationFile& file) {
-  if (file.fork == Fork::init) unlogged_.emplace(file.directory, file.relfilenode);
-}
-
-bool UnloggedFilter::skips(const RelationFile& file) const {
-  return file.fork != Fork::init &&
-         unlogged_.contains(std::make_pair(file.directory, file.relfilenode));
-}
-
 bool path_less(std::string_view left, std::string_view right) {
   const std::string_view left_parent = parent_of(left);
   const std::string_view right_parent = parent_of(right);

@@ -5,17 +5,14 @@
 // in "pg_tblspc/16385/PG_15_202209061/5/16390", wherever the tablespace is and also when it is in
 // place. Pure functions: nothing here touches a file system.
 //
-// Memory:   UnloggedFilter keeps one entry per init fork and per relation file seen beside none.
-// Threads:  functions from any thread; an UnloggedFilter has one owner at a time.
+// Threads:  functions from any thread.
 // Format:   PostgreSQL's basebackup.c (exclusions) and relpath.c (names), 13 to 18.
 #pragma once
 
 #include <cstdint>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include "base/types.h"
 #include "io/file.h"
@@ -68,8 +65,9 @@ enum class FileClass : std::uint8_t {
 std::string_view to_string(FileClass file_class);
 
 // Classifies one name; `kind` is the entry's own, a link not followed. Unlogged relations are
-// `relation` here, see UnloggedFilter. Links that stand for pg_wal or for a directory whose
-// contents are excluded get that directory's class: a backup makes them directories.
+// `relation` here: what recovery resets shows only when the whole directory is known. Links that
+// stand for pg_wal or for a directory whose contents are excluded get that directory's class: a
+// backup makes them directories.
 FileClass classify(std::string_view path, io::FileKind kind);
 
 // May a listed name be gone when it is opened? Relations are dropped, SLRU segments truncated and
@@ -85,20 +83,6 @@ enum class Vanishing : std::uint8_t {
 Vanishing vanishing(std::string_view path);
 // vanishing(path) == Vanishing::tolerated.
 bool may_vanish(std::string_view path);
-
-// Decides which relation files are reset at the end of recovery and so need not be copied: every
-// fork but init of a relation that has an init fork. Feed it every relation file seen in any
-// listing of the scan, then ask: a race can only make it answer "copy".
-class UnloggedFilter {
- public:
-  void saw(const RelationFile& file);
-  // Ask after the last saw().
-  bool skips(const RelationFile& file) const;
-  std::size_t init_forks() const { return unlogged_.size(); }
-
- private:
-  std::set<std::pair<std::string, std::uint32_t>, std::less<>> unlogged_;
-};
 
 // Order of files in a tree: relation files by (directory, relfilenode, fork, segment), which sorts
 // 9 before 10, everything else by name; within one directory relation files come last.

@@ -11,9 +11,15 @@ namespace {
 // About 300 KiB of footer each.
 constexpr std::size_t kOpenPacksMax = 64;
 
-bool is_damage(const Error& error) {
+// How far around a chunk the next one of a file is looked for: workers of a backup run ahead of
+// each other by so much at most, as a rule.
+constexpr std::size_t kNearbyBefore = 64;
+constexpr std::size_t kNearbyAfter = 128;
+
+// Failures that say something about one copy and nothing about another.
+bool concerns_one_copy(const Error& error) {
   return error.code() == ErrorCode::corrupt || error.code() == ErrorCode::unsupported ||
-         error.code() == ErrorCode::not_found;
+         error.code() == ErrorCode::not_found || error.code() == ErrorCode::io;
 }
 
 }  // namespace
@@ -23,37 +29,66 @@ ChunkReader::ChunkReader(const Cluster& cluster, Index& index, Findings& finding
 
 Result<ChunkBytes> ChunkReader::read(ChunkKind kind, const ChunkId& id,
                                      std::uint32_t size_max_bytes) {
-  std::vector<ChunkLocation> tried;
-  std::string failures;
-  const Attempt attempt{kind, id, size_max_bytes};
-  ChunkBytes bytes = HAUL_TRY(read_any(HAUL_TRY(index_->find(id)), attempt, tried, failures));
+  Attempt attempt{kind, id, size_max_bytes, {}, {}};
+  ChunkBytes bytes = HAUL_TRY(read_any(HAUL_TRY(index_->find(id)), attempt));
   if (!bytes) {
     // Packs without a run may hold another copy: a killed backup's, or the same pack elsewhere.
     HAUL_TRY(index_->load_packs_without_run());
-    bytes = HAUL_TRY(read_any(HAUL_TRY(index_->find(id)), attempt, tried, failures));
+    bytes = HAUL_TRY(read_any(HAUL_TRY(index_->find(id)), attempt));
   }
   if (bytes) return bytes;
-  if (tried.empty()) failures = "no pack holds it";
-  return Error(ErrorCode::corrupt,
+  std::string failures;
+  ErrorCode code = ErrorCode::corrupt;
+  for (const Error& failure : attempt.failures) {
+    failures += (failures.empty() ? "" : "; ") + failure.message();
+    // The copy may be sound: it is not known to be lost.
+    if (failure.code() == ErrorCode::io) code = ErrorCode::io;
+  }
+  if (failures.empty()) failures = "no pack holds it";
+  return Error(code,
                format("chunk {} cannot be read: {}", to_hex(id.bytes).substr(0, 16), failures));
+}
+
+Result<std::optional<StoredChunk>> ChunkReader::find(const ChunkId& id,
+                                                     std::uint32_t size_max_bytes,
+                                                     const std::optional<StoredChunk>& near) {
+  const Attempt attempt{ChunkKind::data, id, size_max_bytes, {}, {}};
+  if (near) {
+    const std::vector<PackedChunk>& chunks = near->pack->chunks();
+    const std::size_t begin = near->ordinal - std::min(near->ordinal, kNearbyBefore);
+    const std::size_t end = std::min(chunks.size(), near->ordinal + kNearbyAfter);
+    for (std::size_t i = begin; i < end; ++i) {
+      if (chunks[i].id == id && fits(chunks[i], attempt)) return StoredChunk{near->pack, i};
+    }
+  }
+  for (const ChunkLocation& location : HAUL_TRY(index_->find(id))) {
+    auto found = find_at(location, attempt);
+    if (found) return std::move(found).take();
+    if (!concerns_one_copy(found.error())) return std::move(found).take_error();
+    findings_->add(found.error().message());
+  }
+  return std::nullopt;
 }
 
 // The first copy that can be read of those not tried yet; null when there is none.
 Result<ChunkBytes> ChunkReader::read_any(const std::vector<ChunkLocation>& locations,
-                                         const Attempt& attempt, std::vector<ChunkLocation>& tried,
-                                         std::string& failures) {
+                                         Attempt& attempt) {
   for (const ChunkLocation& location : locations) {
-    if (std::ranges::find(tried, location) != tried.end()) continue;
-    tried.push_back(location);
+    if (std::ranges::find(attempt.tried, location) != attempt.tried.end()) continue;
+    attempt.tried.push_back(location);
     auto bytes = read_at(location, attempt);
-    if (bytes || !is_damage(bytes.error())) return bytes;
+    if (bytes || !concerns_one_copy(bytes.error())) return bytes;
     findings_->add(bytes.error().message());
-    failures += failures.empty() ? bytes.error().message() : "; " + bytes.error().message();
+    attempt.failures.push_back(std::move(bytes).take_error());
   }
   return ChunkBytes();
 }
 
-Result<ChunkBytes> ChunkReader::read_at(const ChunkLocation& location, const Attempt& attempt) {
+bool ChunkReader::fits(const PackedChunk& chunk, const Attempt& attempt) {
+  return chunk.kind == attempt.kind && chunk.raw_bytes <= attempt.size_max_bytes;
+}
+
+Result<StoredChunk> ChunkReader::find_at(const ChunkLocation& location, const Attempt& attempt) {
   const OpenPack pack = HAUL_TRY(open_pack(location.pack));
   std::size_t ordinal = location.ordinal;
   // A run and its pack disagree only when one of them is damaged or foreign; the pack knows what it
@@ -66,14 +101,18 @@ Result<ChunkBytes> ChunkReader::read_at(const ChunkLocation& location, const Att
     }
     ordinal = static_cast<std::size_t>(std::distance(pack->chunks().begin(), found));
   }
-  const PackedChunk& chunk = pack->chunks()[ordinal];
-  if (chunk.kind != attempt.kind || chunk.raw_bytes > attempt.size_max_bytes) {
+  if (!fits(pack->chunks()[ordinal], attempt)) {
     return Error(ErrorCode::corrupt, format("{}: chunk {} is of another kind or size",
                                             cluster_.layout.pack(location.pack), ordinal));
   }
-  auto bytes = std::make_shared<std::vector<std::byte>>(chunk.raw_bytes);
+  return StoredChunk{pack, ordinal};
+}
+
+Result<ChunkBytes> ChunkReader::read_at(const ChunkLocation& location, const Attempt& attempt) {
+  const StoredChunk stored = HAUL_TRY(find_at(location, attempt));
+  auto bytes = std::make_shared<std::vector<std::byte>>(stored.chunk().raw_bytes);
   compress::Decompressor decompressor;
-  HAUL_TRY(pack->read_chunk(ordinal, decompressor, *bytes));
+  HAUL_TRY(stored.pack->read_chunk(stored.ordinal, decompressor, *bytes));
   return ChunkBytes(std::move(bytes));
 }
 

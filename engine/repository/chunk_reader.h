@@ -6,13 +6,15 @@
 // Units:    sizes are bytes.
 // Memory:   at most 64 open packs (about 300 KiB of footer each); one chunk per read.
 // Threads:  every function from any thread.
-// Errors:   corrupt (no readable copy; names the packs), io.
+// Errors:   corrupt (no copy that is whole; names the packs), io (one that could not be read and
+//           none that could).
 #pragma once
 
 #include <list>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +25,14 @@ namespace haul::repository {
 
 using ChunkBytes = std::shared_ptr<const std::vector<std::byte>>;
 
+// A chunk where it lies, for those who read the pack themselves; keeps the pack's list in memory.
+struct StoredChunk {
+  std::shared_ptr<const PackReader> pack;
+  std::size_t ordinal = 0;
+
+  const PackedChunk& chunk() const { return pack->chunks()[ordinal]; }
+};
+
 class ChunkReader {
  public:
   // `index` and `findings` outlive the reader.
@@ -32,21 +42,30 @@ class ChunkReader {
 
   // A whole chunk, verified. Also `corrupt` when it is longer than `size_max_bytes`.
   Result<ChunkBytes> read(ChunkKind kind, const ChunkId& id, std::uint32_t size_max_bytes);
+  // A copy of a data chunk that is at most so long, going by the lists of packs alone: its bytes
+  // may still turn out to be damaged, and read() then finds another. Nothing when no list has it.
+  // Looks around `near` first, which spares the index a look-up: chunks lie in the order of their
+  // file.
+  Result<std::optional<StoredChunk>> find(const ChunkId& id, std::uint32_t size_max_bytes,
+                                          const std::optional<StoredChunk>& near);
   // The packs that hold it, without reading them.
   Result<std::vector<ChunkLocation>> locate(const ChunkId& id) { return index_->find(id); }
 
  private:
   using OpenPack = std::shared_ptr<const PackReader>;
-  // What is asked for.
+  // What is asked for, and what came of it so far.
   struct Attempt {
     ChunkKind kind;
     ChunkId id;
     std::uint32_t size_max_bytes;
+    std::vector<ChunkLocation> tried;
+    std::vector<Error> failures;  // of these
   };
 
   Result<OpenPack> open_pack(const PackRef& ref);
-  Result<ChunkBytes> read_any(const std::vector<ChunkLocation>& locations, const Attempt& attempt,
-                              std::vector<ChunkLocation>& tried, std::string& failures);
+  Result<StoredChunk> find_at(const ChunkLocation& location, const Attempt& attempt);
+  static bool fits(const PackedChunk& chunk, const Attempt& attempt);
+  Result<ChunkBytes> read_any(const std::vector<ChunkLocation>& locations, Attempt& attempt);
   Result<ChunkBytes> read_at(const ChunkLocation& location, const Attempt& attempt);
 
   const Cluster cluster_;

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
+#include "base/bytes.h"
 #include "base/format.h"
 #include "engine/repository/pack_reader.h"
 
@@ -10,6 +12,14 @@ namespace haul::repository {
 
 ChunkWriter::ChunkWriter(const Cluster& cluster, Index& index, std::string lease, Random& random)
     : cluster_(cluster), index_(&index), lease_(std::move(lease)), random_(&random) {}
+
+bool ChunkWriter::may_hold(const ChunkId& id) const {
+  {
+    const std::scoped_lock lock(mutex_);
+    if (fresh_.contains(id)) return true;
+  }
+  return index_->may_hold(id);
+}
 
 Result<std::optional<PackRef>> ChunkWriter::find(const ChunkId& id) {
   {
@@ -41,18 +51,20 @@ void ChunkWriter::chunk_appended(const EncodedChunk& chunk,
   statistics_.raw_bytes_stored += chunk.raw_bytes;
 }
 
-Status ChunkWriter::pack_finished(FinishedPack pack) {
-  const std::scoped_lock lock(mutex_);
-  own_pack_sizes_[pack.ref.name] = pack.size_bytes;
-  statistics_.stored_bytes += pack.size_bytes;
-  ++statistics_.packs;
-  unindexed_.push_back(std::move(pack));
-  if (unindexed_.size() < kPacksPerRun) return ok();
-  return write_run();
+Status ChunkWriter::finish_pack(PackWriter pack) {
+  FinishedPack finished = HAUL_TRY(pack.finish());
+  const std::scoped_lock publishing(publishing_);
+  own_pack_sizes_[finished.ref.name] = finished.size_bytes;
+  {
+    const std::scoped_lock lock(mutex_);
+    statistics_.stored_bytes += finished.size_bytes;
+    ++statistics_.packs;
+  }
+  unindexed_.push_back(std::move(finished));
+  return unindexed_.size() < kPacksPerRun ? ok() : write_run();
 }
 
-// The caller holds mutex_. A run may name only packs that survive a crash, so their directories
-// come first.
+// A run may name only packs that survive a crash, so their directories come first.
 Status ChunkWriter::write_run() {
   std::set<std::string> leases;
   for (const FinishedPack& pack : unindexed_) leases.insert(pack.ref.lease);
@@ -74,6 +86,7 @@ Status ChunkWriter::write_run() {
   HAUL_TRY(cluster_.store->put_if_absent(key, object));
   HAUL_TRY(cluster_.store->make_durable(cluster_.layout.index()));
   HAUL_TRY(index_->add_run(ref));
+  const std::scoped_lock lock(mutex_);
   for (const FinishedPack& pack : unindexed_) {
     for (const ChunkId& id : pack.chunks) fresh_.erase(id);
   }
@@ -84,9 +97,10 @@ Status ChunkWriter::write_run() {
 }
 
 Status ChunkWriter::finish() {
-  const std::scoped_lock lock(mutex_);
+  const std::scoped_lock publishing(publishing_);
   HAUL_TRY(adopt_packs());
   if (!unindexed_.empty()) HAUL_TRY(write_run());
+  const std::scoped_lock lock(mutex_);
   for (auto& [ref, use] : pack_table_) {
     if (const auto own = own_pack_sizes_.find(ref.name); own != own_pack_sizes_.end()) {
       use.size_bytes = own->second;
@@ -99,12 +113,17 @@ Status ChunkWriter::finish() {
   return ok();
 }
 
-// The caller holds mutex_. What others wrote is relied upon only once it is certain to survive:
+// What others wrote is relied upon only once it is certain to survive:
 // they may have died before their own sync. What no run lists is listed in ours.
 Status ChunkWriter::adopt_packs() {
+  PackTable table;
+  {
+    const std::scoped_lock lock(mutex_);
+    table = pack_table_;
+  }
   std::set<std::string> leases;
   bool relies_on_runs = false;
-  for (const auto& [ref, use] : pack_table_) {
+  for (const auto& [ref, use] : table) {
     if (ref.lease == lease_) continue;
     if (leases.insert(ref.lease).second) {
       HAUL_TRY(cluster_.store->make_durable(cluster_.layout.packs_of(ref.lease)));
@@ -128,6 +147,7 @@ ChunkWriterStatistics ChunkWriter::statistics() const {
 
 Result<PackRef> PackStream::append(const EncodedChunk& chunk) {
   const std::scoped_lock lock(mutex_);
+  HAUL_ASSERT(!full_);  // the caller takes what it wanted handed out
   if (!pack_) {
     pack_ = HAUL_TRY(PackWriter::open(writer_->cluster_, writer_->lease_, *writer_->random_));
     ref_ = std::make_shared<const PackRef>(pack_->ref());
@@ -135,8 +155,19 @@ Result<PackRef> PackStream::append(const EncodedChunk& chunk) {
   HAUL_TRY(pack_->append(chunk));
   const PackRef ref = *ref_;
   writer_->chunk_appended(chunk, ref_);
-  if (pack_->size_bytes() >= writer_->cluster_.parameters.pack_size_bytes) HAUL_TRY(close_locked());
+  if (pack_->size_bytes() < writer_->cluster_.parameters.pack_size_bytes) return ref;
+  if (when_full_ == WhenFull::finish) {
+    HAUL_TRY(close_locked());
+  } else {
+    full_ = std::exchange(pack_, std::nullopt);
+    ref_.reset();
+  }
   return ref;
+}
+
+std::optional<PackWriter> PackStream::take_full() {
+  const std::scoped_lock lock(mutex_);
+  return std::exchange(full_, std::nullopt);
 }
 
 Status PackStream::close() {
@@ -146,11 +177,9 @@ Status PackStream::close() {
 
 Status PackStream::close_locked() {
   if (!pack_) return ok();
-  auto finished = pack_->finish();
-  pack_.reset();
+  PackWriter pack = *std::exchange(pack_, std::nullopt);
   ref_.reset();
-  if (!finished) return std::move(finished).take_error();
-  return writer_->pack_finished(std::move(finished).take());
+  return writer_->finish_pack(std::move(pack));
 }
 
 Result<ChunkEncoder> ChunkEncoder::open(ChunkWriter& writer, compress::CodecChoice codec) {
@@ -163,9 +192,23 @@ Status check_encoding(const compress::Compressed& encoded, ByteSpan source,
   if (encoded.codec == compress::Codec::none && encoded.bytes.data() == source.data()) return ok();
   scratch.resize(source.size());
   const Status decoded = decompressor.decompress(encoded.codec, encoded.bytes, scratch);
-  if (decoded && std::ranges::equal(scratch, source)) return ok();
+  if (decoded && equal_bytes(scratch, source)) return ok();
   return Error(ErrorCode::io, "an encoded chunk does not decode to its source",
                "the memory or the processor of this machine may be faulty");
+}
+
+Result<EncodedChunk> ChunkEncoder::encode(const Source& source, MutableByteSpan into) {
+  const compress::Compressed result = HAUL_TRY(compressor_.compress(source.bytes, into));
+  HAUL_TRY(check_encoding(result, source.bytes, decompressor_, decoded_));
+  EncodedChunk chunk;
+  chunk.id = source.id;
+  chunk.kind = source.kind;
+  chunk.codec = result.codec;
+  chunk.page_size_bytes = source.page_size_bytes;
+  chunk.raw_bytes = static_cast<std::uint32_t>(source.bytes.size());
+  chunk.stored = result.bytes;
+  chunk.digests = source.digests;
+  return chunk;
 }
 
 Status ChunkEncoder::store(const Source& source, PackStream& stream) {
@@ -176,16 +219,7 @@ Status ChunkEncoder::store(const Source& source, PackStream& stream) {
   }
   compressed_.resize(
       std::max(compressed_.size(), compress::compressed_size_max(source.bytes.size())));
-  const compress::Compressed result = HAUL_TRY(compressor_.compress(source.bytes, compressed_));
-  HAUL_TRY(check_encoding(result, source.bytes, decompressor_, decoded_));
-  EncodedChunk chunk;
-  chunk.id = source.id;
-  chunk.kind = source.kind;
-  chunk.codec = result.codec;
-  chunk.page_size_bytes = source.page_size_bytes;
-  chunk.raw_bytes = static_cast<std::uint32_t>(source.bytes.size());
-  chunk.stored = result.bytes;
-  chunk.digests = source.digests;
+  const EncodedChunk chunk = HAUL_TRY(encode(source, compressed_));
   const PackRef pack = HAUL_TRY(stream.append(chunk));
   writer_->note_reference(pack, source.digests.size());
   return ok();

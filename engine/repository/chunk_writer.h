@@ -48,12 +48,17 @@ class ChunkWriter {
 
   const Cluster& cluster() const { return cluster_; }
 
+  // False: find() would find nothing. Answered from memory, so that workers need not block for what
+  // is new.
+  bool may_hold(const ChunkId& id) const;
   // The pack that holds the chunk already, of this backup or an earlier one.
   Result<std::optional<PackRef>> find(const ChunkId& id);
   // Counts a reference in the pack table.
   void note_reference(const PackRef& pack, std::uint64_t pages);
 
-  // Everything durable; call once, after every stream has been closed.
+  // Footer, sync and name of a pack that PackStream::take_full() gave; now and then an index run.
+  Status finish_pack(PackWriter pack);
+  // Everything durable; call once, after every stream has been closed and every pack finished.
   Status finish();
 
   // Valid after finish().
@@ -69,7 +74,7 @@ class ChunkWriter {
   };
 
   void chunk_appended(const EncodedChunk& chunk, const std::shared_ptr<const PackRef>& pack);
-  Status pack_finished(FinishedPack pack);
+  // The caller of these two holds publishing_.
   Status write_run();
   Status adopt_packs();
 
@@ -78,31 +83,44 @@ class ChunkWriter {
   const std::string lease_;
   Random* const random_;
 
-  mutable std::mutex mutex_;  // guards everything below
-  std::unordered_map<ChunkId, Fresh> fresh_;
+  // Held while runs are written, so apart from mutex_, which is never held over I/O. Locked first.
+  std::mutex publishing_;  // guards the three below
   std::vector<FinishedPack> unindexed_;
   std::map<PackName, std::uint64_t> own_pack_sizes_;
+  std::uint32_t runs_written_ = 0;
+
+  mutable std::mutex mutex_;  // guards everything below
+  std::unordered_map<ChunkId, Fresh> fresh_;
   PackTable pack_table_;
   ChunkWriterStatistics statistics_;
-  std::uint32_t runs_written_ = 0;
 };
 
 // A sequence of packs filled one after another. Data and metadata go to different streams.
 class PackStream {
  public:
-  explicit PackStream(ChunkWriter& writer) : writer_(&writer) {}
+  // What happens to a pack that has its size.
+  enum class WhenFull {
+    finish,    // append() finishes it, which waits for the device
+    hand_out,  // take_full() gives it to the caller, who has it finished elsewhere
+  };
+  explicit PackStream(ChunkWriter& writer, WhenFull when_full = WhenFull::finish)
+      : writer_(&writer), when_full_(when_full) {}
 
   // Appends a chunk that find() did not know and returns its pack.
   Result<PackRef> append(const EncodedChunk& chunk);
+  // The pack that append() has just filled; nothing when it did not fill one.
+  std::optional<PackWriter> take_full();
   // Finishes the open pack.
   Status close();
 
  private:
   Status close_locked();
 
-  ChunkWriter* writer_;
-  std::mutex mutex_;  // guards pack_, ref_
+  ChunkWriter* const writer_;
+  const WhenFull when_full_;
+  std::mutex mutex_;  // guards everything below
   std::optional<PackWriter> pack_;
+  std::optional<PackWriter> full_;
   std::shared_ptr<const PackRef> ref_;
 };
 
@@ -126,8 +144,11 @@ class ChunkEncoder {
     std::span<const Digest> digests;  // one per page
     ChunkId id;
   };
-  // Stores the chunk through `stream` and counts the reference.
+  // Stores the chunk through `stream`, unless it is there, and counts the reference.
   Status store(const Source& source, PackStream& stream);
+  // Compresses into `into` (compress::compressed_size_max()) and proves it by decoding. Looks
+  // nothing up and blocks on nothing. The chunk borrows from `source` and `into`.
+  Result<EncodedChunk> encode(const Source& source, MutableByteSpan into);
   // The same for metadata: digests and id are computed here. Returns the id.
   Result<ChunkId> store_metadata(ChunkKind kind, ByteSpan bytes, PackStream& stream);
 

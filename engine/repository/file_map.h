@@ -7,6 +7,7 @@
 // Format:   docs/format.md, "Maps".
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -28,6 +29,9 @@ struct FileShape {
   std::uint64_t leaf_bytes() const { return std::uint64_t{page_size_bytes} * kLeafPages; }
   std::uint64_t regions() const { return (size_bytes + region_bytes() - 1) / region_bytes(); }
   std::uint64_t leaves() const { return map_leaves(size_bytes, page_size_bytes); }
+  std::size_t region_size(std::uint64_t region) const {
+    return static_cast<std::size_t>(std::min(region_bytes(), size_bytes - region * region_bytes()));
+  }
   bool inlined() const { return regions() <= kInlineChunksMax; }
   // Bytes and pages of one leaf: whole but for the last.
   std::uint64_t leaf_size(std::uint64_t leaf) const;

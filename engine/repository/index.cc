@@ -130,6 +130,12 @@ Result<std::optional<ChunkLocation>> Index::find_dedup_target(const ChunkId& id)
   return std::nullopt;
 }
 
+bool Index::may_hold(const ChunkId& id) const {
+  const std::shared_lock lock(mutex_);
+  return loose_entries_.contains(id) ||
+         std::ranges::any_of(runs_, [&id](const auto& run) { return run && run->may_hold(id); });
+}
+
 Status Index::load_packs_without_run() {
   const std::scoped_lock loading(loading_);
   if (loose_loaded_) return ok();

@@ -7,7 +7,7 @@
 //
 // Units:    sizes are bytes.
 // Memory:   the runs' directories, plus 48 bytes per chunk of packs without a run.
-// Threads:  find() and add_run() from any thread.
+// Threads:  find(), may_hold() and add_run() from any thread.
 // Errors:   io, permission; damage is no error here but a finding.
 // Format:   docs/format.md, "Index runs".
 #pragma once
@@ -44,6 +44,9 @@ class Index {
   // A place that a backup may rely on: its pack was listed with the size its run or footer states.
   // Only meaningful when the caller held its lease before open().
   Result<std::optional<ChunkLocation>> find_dedup_target(const ChunkId& id);
+
+  // False: find_dedup_target() would find nothing. Answered from memory, never blocking on I/O.
+  bool may_hold(const ChunkId& id) const;
 
   // The size a pack was listed with; nothing when it was not there.
   std::optional<std::uint64_t> listed_size(const PackRef& pack) const;

@@ -248,7 +248,8 @@ std::uint64_t IndexRun::blocks_bytes() const {
   return full * kBlockBytes + block_bytes(entries_ - full * kEntriesPerBlock);
 }
 
-bool IndexRun::filter_may_contain(const ChunkId& id) const {
+bool IndexRun::may_hold(const ChunkId& id) const {
+  if (fences_.empty()) return false;
   const FilterProbe probe = probe_of(id, filter_.size() / kFilterWords);
   for (std::size_t i = 0; i < kFilterWords; ++i) {
     if ((filter_[probe.block * kFilterWords + i] & probe.bits[i]) == 0) return false;
@@ -257,7 +258,7 @@ bool IndexRun::filter_may_contain(const ChunkId& id) const {
 }
 
 Result<std::optional<RunEntry>> IndexRun::find(const ChunkId& id) const {
-  if (fences_.empty() || !filter_may_contain(id)) return std::nullopt;
+  if (!may_hold(id)) return std::nullopt;
   const auto after = std::ranges::upper_bound(fences_, id);
   if (after == fences_.begin()) return std::nullopt;
   const std::vector<RunEntry> block =

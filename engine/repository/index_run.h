@@ -56,6 +56,8 @@ class IndexRun {
   std::uint64_t entries() const { return entries_; }
 
   Result<std::optional<RunEntry>> find(const ChunkId& id) const;
+  // False: find() would find nothing. True: it might; from memory alone.
+  bool may_hold(const ChunkId& id) const;
   // Every entry in id order, block by block; for verification and merging. Checks block checksums
   // and order.
   Result<std::vector<RunEntry>> read_block(std::size_t block) const;
@@ -64,7 +66,6 @@ class IndexRun {
  private:
   IndexRun() = default;
   Status parse_directory(ByteSpan directory);
-  bool filter_may_contain(const ChunkId& id) const;
   std::uint64_t blocks_bytes() const;
 
   std::unique_ptr<io::ObjectReader> object_;

@@ -15,14 +15,18 @@ namespace {
 
 constexpr std::uint64_t kLeaseBytesMax = 64 * 1024;
 constexpr int kNameAttemptsMax = 100;
+constexpr std::size_t kBackupNameBytes = 18;  // "20261123T020222Z-F"
 
-// The newest name that anything in the cluster bears; empty when there is none.
+// The newest name that anything in the cluster bears; empty when there is none. Packs lie one level
+// further down, so that their number does not matter.
 Result<std::string> newest_name(const Cluster& cluster) {
   std::string newest;
   for (const std::string& prefix : {cluster.layout.leases(), cluster.layout.snapshots(),
                                     cluster.layout.packs(), cluster.layout.index()}) {
-    for (const io::ObjectInfo& object : HAUL_TRY(cluster.store->list(prefix))) {
-      const std::string name = object.key.substr(prefix.size() + 1, 18);
+    const io::ObjectNames names = HAUL_TRY(cluster.store->list_names(prefix));
+    for (const std::string& full :
+         prefix == cluster.layout.packs() ? names.prefixes : names.objects) {
+      const std::string name = full.substr(0, kBackupNameBytes);  // of a run without its number
       if (is_backup_name(name)) newest = std::max(newest, name);
     }
   }
@@ -44,7 +48,7 @@ Result<bool> was_used(const Cluster& cluster, const std::string& id) {
     if (info) return true;
     if (info.error().code() != ErrorCode::not_found) return info.error();
   }
-  return !HAUL_TRY(cluster.store->list(cluster.layout.packs_of(id))).empty();
+  return !HAUL_TRY(cluster.store->list_names(cluster.layout.packs_of(id))).objects.empty();
 }
 
 }  // namespace
@@ -144,12 +148,7 @@ Status Lease::release() {
 }
 
 Result<std::vector<std::string>> list_leases(const Cluster& cluster) {
-  std::vector<std::string> ids;
-  const std::string prefix = cluster.layout.leases();
-  for (const io::ObjectInfo& object : HAUL_TRY(cluster.store->list(prefix))) {
-    ids.push_back(object.key.substr(prefix.size() + 1));
-  }
-  return ids;
+  return HAUL_TRY(cluster.store->list_names(cluster.layout.leases())).objects;
 }
 
 Status check_lease(const Cluster& cluster, const std::string& id) {

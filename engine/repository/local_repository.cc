@@ -19,26 +19,14 @@ std::pair<std::string, std::string> split(std::string path) {
 }
 
 Result<std::unique_ptr<io::ObjectStore>> open_store(std::unique_ptr<io::Directory> root,
-                                                    LocalOwner owner) {
+                                                    LocalOwner owner, io::RingFactory rings) {
   io::PosixObjectStoreOptions options;
+  options.rings = std::move(rings);
   if (owner == LocalOwner::top_directory) {
     const io::FileInfo info = HAUL_TRY(root->info(""));
     options.owner = io::FileOwner{info.user, info.group};
   }
-  return io::make_posix_object_store(std::move(root), options);
-}
-
-// Takes away what a failed init may have made; nothing here can make the failure worse.
-void remove_traces(io::Directory& root) {
-  for (const std::string_view name : {kConfigKey, std::string_view("probe")}) {
-    static_cast<void>(root.remove_file(name));
-  }
-  if (const auto left = root.list("tmp")) {
-    for (const io::DirectoryEntry& entry : *left) {
-      static_cast<void>(root.remove_file("tmp/" + entry.name));
-    }
-  }
-  static_cast<void>(root.remove_directory("tmp"));
+  return io::make_posix_object_store(std::move(root), std::move(options));
 }
 
 struct Made {
@@ -46,9 +34,14 @@ struct Made {
   std::string name;
   std::unique_ptr<io::Directory> root;
   enum class Root { was_there, created } state = Root::was_there;
+  enum class Config { absent, ours } config = Config::absent;
 
+  // Takes away what a failed init may have made; nothing here can make the failure worse. Another
+  // init may be at work in the same place: what is not surely ours stays, and directories only go
+  // when they are empty.
   void undo() {
-    remove_traces(*root);
+    if (config == Config::ours) static_cast<void>(root->remove_file(kConfigKey));
+    static_cast<void>(root->remove_directory("tmp"));
     if (state == Root::created) static_cast<void>(parent->remove_directory(name));
   }
 };
@@ -92,7 +85,7 @@ Result<std::unique_ptr<io::Directory>> open_local_directory(const std::string& p
 }
 
 Result<Repository> open_local_repository(const LocalDirectoryOpener& open, const std::string& path,
-                                         LocalOwner owner) {
+                                         LocalOwner owner, io::RingFactory rings) {
   auto root = open(path);
   if (!root && root.error().code() == ErrorCode::not_found) {
     return Error(ErrorCode::no_repository,
@@ -100,10 +93,10 @@ Result<Repository> open_local_repository(const LocalDirectoryOpener& open, const
                  "create one with pghaul init, or check that its file system is mounted");
   }
   if (!root) return std::move(root).take_error();
-  auto store = HAUL_TRY(open_store(std::move(root).take(), owner));
+  auto store = HAUL_TRY(open_store(std::move(root).take(), owner, std::move(rings)));
   return Repository::open(std::move(store),
                           [open, path, owner]() -> Result<std::unique_ptr<io::ObjectStore>> {
-                            return open_store(HAUL_TRY(open(path)), owner);
+                            return open_store(HAUL_TRY(open(path)), owner, {});
                           });
 }
 
@@ -111,8 +104,9 @@ Result<Repository> init_local_repository(const LocalDirectoryOpener& open, const
                                          Random& random, Clock& clock) {
   Made made = HAUL_TRY(make_root(open, init.path));
   const auto fill = [&]() -> Result<Repository> {
-    const auto store = HAUL_TRY(open_store(HAUL_TRY(open(init.path)), init.owner));
+    const auto store = HAUL_TRY(open_store(HAUL_TRY(open(init.path)), init.owner, {}));
     HAUL_TRY(Repository::init(*store, init.parameters, random, clock));
+    made.config = Made::Config::ours;
     if (made.parent) HAUL_TRY(made.parent->sync_directory(""));
     return open_local_repository(open, init.path, init.owner);
   };

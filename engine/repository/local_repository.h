@@ -15,6 +15,7 @@
 #include "base/random.h"
 #include "engine/repository/repository.h"
 #include "io/directory.h"
+#include "io/ring.h"
 
 namespace haul::repository {
 
@@ -28,8 +29,9 @@ Result<std::unique_ptr<io::Directory>> open_local_directory(const std::string& p
 // Who owns what is created: the process itself, or (for root) the owner of the top directory.
 enum class LocalOwner { process, top_directory };
 
+// Packs are written through rings of `rings`; without it within the calls, as simulations want it.
 Result<Repository> open_local_repository(const LocalDirectoryOpener& open, const std::string& path,
-                                         LocalOwner owner);
+                                         LocalOwner owner, io::RingFactory rings = {});
 
 // Creates the last component of `path` (0700) if it is absent, and a repository in it. A failure
 // leaves nothing behind.

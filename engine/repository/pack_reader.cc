@@ -80,12 +80,20 @@ Status PackReader::read_chunk(std::size_t ordinal, compress::Decompressor& decom
                               MutableByteSpan raw) const {
   HAUL_ASSERT(ordinal < footer_.chunks.size());
   const PackedChunk& chunk = footer_.chunks[ordinal];
-  HAUL_ASSERT(raw.size() == chunk.raw_bytes);
   std::vector<std::byte> stored(chunk.stored_bytes);
   HAUL_TRY(object_->read_at(chunk.offset, stored));
+  return decode_chunk(ordinal, stored, decompressor, raw);
+}
+
+Status PackReader::decode_chunk(std::size_t ordinal, ByteSpan stored,
+                                compress::Decompressor& decompressor, MutableByteSpan raw) const {
+  HAUL_ASSERT(ordinal < footer_.chunks.size());
+  const PackedChunk& chunk = footer_.chunks[ordinal];
+  HAUL_ASSERT(stored.size() == chunk.stored_bytes && raw.size() == chunk.raw_bytes);
   Status decoded = decompressor.decompress(chunk.codec, stored, raw);
-  if (!decoded)
+  if (!decoded) {
     return std::move(decoded).take_error().with_context(format("{}: chunk {}", key_, ordinal));
+  }
   if (identity_->chunk_id_of(chunk.kind, chunk.page_size_bytes, raw) != chunk.id) {
     return corrupt(key_, format("chunk {} is not what its id says", ordinal));
   }

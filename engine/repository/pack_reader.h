@@ -39,6 +39,11 @@ class PackReader {
   // Reads, decodes and verifies the id of one chunk; `raw` has exactly its raw size.
   Status read_chunk(std::size_t ordinal, compress::Decompressor& decompressor,
                     MutableByteSpan raw) const;
+  // The same for a chunk whose stored bytes are in memory; looks at nothing else.
+  Status decode_chunk(std::size_t ordinal, ByteSpan stored, compress::Decompressor& decompressor,
+                      MutableByteSpan raw) const;
+  // The pack for a ring to read; see ObjectStore::open_file().
+  Result<std::unique_ptr<io::File>> open_file() const { return store_->open_file(key_); }
 
   // Every byte: header, data checksum, footer, each frame, each chunk decoded and its id and tags
   // recomputed. The first finding per part, in words; empty when the pack is sound.
@@ -47,7 +52,8 @@ class PackReader {
  private:
   PackReader(const Cluster& cluster, PackRef ref, std::string key,
              std::unique_ptr<io::ObjectReader> object)
-      : object_(std::move(object)),
+      : store_(cluster.store),
+        object_(std::move(object)),
         ref_(std::move(ref)),
         key_(std::move(key)),
         identity_(cluster.identity),
@@ -57,6 +63,7 @@ class PackReader {
   Status check_data_checksum() const;
   Status check_frame_and_chunk(std::size_t ordinal, compress::Decompressor& decompressor) const;
 
+  io::ObjectStore* store_;
   std::unique_ptr<io::ObjectReader> object_;
   PackRef ref_;
   std::string key_;

@@ -1,7 +1,6 @@
 #include "engine/repository/repository.h"
 
 #include <algorithm>
-#include <set>
 
 #include "base/format.h"
 #include "base/json.h"
@@ -78,20 +77,57 @@ Result<Config> parse_config(const FramedObject& frame) {
   return decode_config(HAUL_TRY(Json::parse(text_of(frame.body))), frame.repository);
 }
 
+Error already_a_repository(const io::ObjectStore& store) {
+  return {ErrorCode::already_exists, format("{} is a repository already", store.name())};
+}
+
+// A probe alone is what an init that was killed left, or what another one is at.
+Status check_empty(io::ObjectStore& store) {
+  const std::vector<io::ObjectInfo> present = HAUL_TRY(store.list(""));
+  if (std::ranges::any_of(present, [](const auto& o) { return o.key == kConfigKey; }))
+    return already_a_repository(store);
+  if (std::ranges::all_of(present, [](const auto& o) { return o.key == kProbeKey; })) return ok();
+  return Error(ErrorCode::usage, format("{} is not empty", store.name()),
+               "name a new or empty directory");
+}
+
+bool is_taken(const Status& put) { return !put && put.error().code() == ErrorCode::already_exists; }
+
 // A store that overwrites would break every promise; better found at the start than at the first
-// lost backup.
-Status probe_put_if_absent(io::ObjectStore& store) {
+// lost backup. A probe that another init put proves as much as our own, which bears our id.
+Status probe_put_if_absent(io::ObjectStore& store, const RepositoryId& id) {
   const std::string key(kProbeKey);
-  HAUL_TRY(store.put_if_absent(key, bytes_of("first")));
-  const Status second = store.put_if_absent(key, bytes_of("second"));
-  HAUL_TRY(store.remove(key));
-  if (second) {
-    return Error(ErrorCode::unsupported,
-                 format("{}: cannot create files exclusively", store.name()),
-                 "use a file system with atomic rename or hard links");
-  }
+  const Status first = store.put_if_absent(key, id.bytes);
+  if (is_taken(first)) return ok();
+  if (!first) return first;
+  const Status second = store.put_if_absent(key, id.bytes);
+  if (is_taken(second)) return ok();
   // A full disk says nothing about the store's promises.
-  return second.error().code() == ErrorCode::already_exists ? ok() : second;
+  if (!second) return second;
+  // Whoever takes away another's probe has put the config before.
+  if (store.head(std::string(kConfigKey))) return already_a_repository(store);
+  return Error(ErrorCode::unsupported, format("{}: cannot create files exclusively", store.name()),
+               "use a file system with atomic rename or hard links");
+}
+
+Status make_repository(io::ObjectStore& store, const RepositoryId& id, ByteSpan config) {
+  HAUL_TRY(probe_put_if_absent(store, id));
+  HAUL_TRY(store.put_if_absent(std::string(kConfigKey), config));
+  Status removed = store.remove(std::string(kProbeKey));
+  if (!removed && removed.error().code() != ErrorCode::not_found) return removed;
+  return store.make_durable("");
+}
+
+// A put that failed may have been done, and what is there may be another init's: the id tells.
+void remove_traces(io::ObjectStore& store, const RepositoryId& id) {
+  const auto probe = store.get(std::string(kProbeKey), kConfigBytesMax);
+  if (probe && std::ranges::equal(*probe, id.bytes)) {
+    static_cast<void>(store.remove(std::string(kProbeKey)));
+  }
+  const auto config = store.get(std::string(kConfigKey), kConfigBytesMax);
+  if (!config) return;
+  const auto frame = unframe_object(ObjectKind::config, std::string(kConfigKey), *config);
+  if (frame && frame->repository == id) static_cast<void>(store.remove(std::string(kConfigKey)));
 }
 
 }  // namespace
@@ -99,29 +135,15 @@ Status probe_put_if_absent(io::ObjectStore& store) {
 Status Repository::init(io::ObjectStore& store, const RepositoryParameters& parameters,
                         Random& random, Clock& clock) {
   HAUL_TRY(check_parameters(parameters));
-  std::vector<io::ObjectInfo> present = HAUL_TRY(store.list(""));
-  // An init that was killed left no more than this, and needs no hand to clean up after it.
-  if (present.size() == 1 && present[0].key == kProbeKey) {
-    HAUL_TRY(store.remove(present[0].key));
-    present.clear();
-  }
-  if (!present.empty()) {
-    const bool repository =
-        std::ranges::any_of(present, [](const auto& o) { return o.key == kConfigKey; });
-    if (repository) {
-      return Error(ErrorCode::already_exists, format("{} is a repository already", store.name()));
-    }
-    return Error(ErrorCode::usage, format("{} is not empty", store.name()),
-                 "name a new or empty directory");
-  }
-  HAUL_TRY(probe_put_if_absent(store));
+  HAUL_TRY(check_empty(store));
   RepositoryId id;
   Config config{parameters, {}};
   HAUL_TRY(random.fill(id.bytes));
   HAUL_TRY(random.fill(config.id_key));
-  HAUL_TRY(
-      store.put_if_absent(std::string(kConfigKey), encode_config(id, config, clock.now_utc())));
-  return store.make_durable("");
+  Status made = make_repository(store, id, encode_config(id, config, clock.now_utc()));
+  if (made) return made;
+  remove_traces(store, id);
+  return is_taken(made) ? already_a_repository(store) : made;
 }
 
 Result<Repository> Repository::open(std::unique_ptr<io::ObjectStore> store, Reopen reopen) {
@@ -159,16 +181,30 @@ Result<Cluster> Repository::cluster(const std::string& name) const {
   return cluster;
 }
 
-Result<std::vector<std::string>> Repository::clusters() const {
-  static constexpr std::string_view kPrefix = "clusters";
-  std::set<std::string> names;
-  for (const io::ObjectInfo& object : HAUL_TRY(store_->list(std::string(kPrefix)))) {
-    const std::string_view rest = std::string_view(object.key).substr(kPrefix.size() + 1);
-    const std::string_view name = rest.substr(0, rest.find('/'));
-    // An object right beneath clusters/ belongs to none, and a foreign name can be opened by none.
-    if (name.size() < rest.size() && check_cluster_name(name)) names.emplace(name);
+namespace {
+
+// Looks no further than the first one. A store may keep prefixes that nothing is left of.
+Result<bool> has_object(io::ObjectStore& store, const std::string& prefix) {
+  const io::ObjectNames names = HAUL_TRY(store.list_names(prefix));
+  if (!names.objects.empty()) return true;
+  for (const std::string& name : names.prefixes) {
+    if (HAUL_TRY(has_object(store, prefix + "/" + name))) return true;
   }
-  return std::vector<std::string>(names.begin(), names.end());
+  return false;
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> Repository::clusters() const {
+  std::vector<std::string> clusters;
+  // An object right beneath clusters/ belongs to none, and a foreign name can be opened by none.
+  for (std::string& name : HAUL_TRY(store_->list_names("clusters")).prefixes) {
+    if (!check_cluster_name(name)) continue;
+    if (HAUL_TRY(has_object(*store_, ClusterLayout(name).root()))) {
+      clusters.push_back(std::move(name));
+    }
+  }
+  return clusters;
 }
 
 Status Repository::check_still_there() const {

@@ -20,7 +20,8 @@ namespace haul::repository {
 class Repository {
  public:
   // Makes an empty store a repository. Checks first that the store keeps its promises (a second put
-  // of the same name is refused). Durable when it returns.
+  // of the same name is refused). Durable when it returns. A failure leaves nothing of this init
+  // and does nothing to another one that runs at the same time.
   static Status init(io::ObjectStore& store, const RepositoryParameters& parameters, Random& random,
                      Clock& clock);
   // `reopen` reaches the store anew by the name the user gave: an open one keeps working on what

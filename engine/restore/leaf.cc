@@ -14,91 +14,85 @@ using repository::ChunkKind;
 using repository::Extent;
 using repository::MapLeaf;
 
-Result<ChunkBytes> ChunkCache::read(const ChunkId& id, std::uint32_t size_max_bytes, Reuse reuse) {
-  if (reuse == Reuse::once) return chunks_->read(ChunkKind::data, id, size_max_bytes);
-  {
-    const std::scoped_lock lock(mutex_);
-    if (const auto found = found_.find(id); found != found_.end()) {
-      recent_.splice(recent_.begin(), recent_, found->second);
-      return found->second->second;
-    }
-  }
-  // Decoded outside the lock: two threads that miss at once both decode, and one copy is kept.
-  ChunkBytes bytes = HAUL_TRY(chunks_->read(ChunkKind::data, id, size_max_bytes));
-  const std::scoped_lock lock(mutex_);
-  if (found_.contains(id)) return bytes;
-  recent_.emplace_front(id, bytes);
-  found_.emplace(id, recent_.begin());
-  if (recent_.size() > kChunksMax) {
-    found_.erase(recent_.back().first);
-    recent_.pop_back();
-  }
-  return bytes;
-}
-
 LeafShape leaf_shape(const repository::FileShape& file, std::uint64_t leaf) {
   return {file.leaf_size(leaf), file.page_size_bytes, file.chunk_pages};
 }
 
 namespace {
 
-// Calls `visit(extent, offset, size)` for every extent; the last one ends with the leaf.
+// Calls `visit(number, extent, offset, size)` for every extent; the last one ends with the leaf.
 template <typename Visit>
-Status for_each_extent(const MapLeaf& leaf, const LeafShape& shape, Visit visit) {
+void for_each_extent(const MapLeaf& leaf, const LeafShape& shape, Visit visit) {
   std::uint64_t offset = 0;
-  for (const Extent& extent : leaf.extents) {
+  for (std::size_t number = 0; number < leaf.extents.size(); ++number) {
+    const Extent& extent = leaf.extents[number];
     const std::uint64_t whole = std::uint64_t{extent.pages} * shape.page_size_bytes;
     const std::uint64_t size = std::min(whole, shape.size_bytes - offset);
-    HAUL_TRY(visit(extent, offset, size));
+    visit(number, extent, offset, size);
     offset += size;
   }
   HAUL_ASSERT(offset == shape.size_bytes);
-  return ok();
-}
-
-std::vector<std::uint32_t> count_uses(const MapLeaf& leaf) {
-  std::vector<std::uint32_t> uses(leaf.chunks.size());
-  for (const Extent& extent : leaf.extents) {
-    if (extent.chunk != Extent::kHole) ++uses[extent.chunk];
-  }
-  return uses;
 }
 
 }  // namespace
 
-Status assemble_leaf(const MapLeaf& leaf, const LeafShape& shape, ChunkCache& chunks,
-                     MutableByteSpan into) {
-  HAUL_ASSERT(into.size() == shape.size_bytes);
-  const std::vector<std::uint32_t> uses = count_uses(leaf);
-  const std::uint32_t chunk_size_max_bytes = shape.chunk_pages * shape.page_size_bytes;
-  return for_each_extent(
+std::uint64_t ChunkUse::drawn_bytes() const {
+  std::uint64_t drawn = 0;
+  for (const ChunkTarget& target : targets) drawn += target.size_bytes;
+  return drawn;
+}
+
+bool ChunkUse::is_whole(std::uint64_t chunk_bytes) const {
+  return targets.size() == 1 && targets[0].chunk_offset == 0 &&
+         targets[0].size_bytes == chunk_bytes;
+}
+
+std::vector<ChunkUse> chunk_uses(const MapLeaf& leaf, const LeafShape& shape) {
+  std::vector<ChunkUse> uses;
+  uses.reserve(leaf.chunks.size());
+  for (const ChunkId& id : leaf.chunks) uses.push_back({id, {}});
+  for_each_extent(
       leaf, shape,
-      [&](const Extent& extent, std::uint64_t offset, std::uint64_t size_bytes) -> Status {
-        if (extent.chunk == Extent::kHole) {
-          std::memset(into.data() + offset, 0, size_bytes);
-          return ok();
-        }
-        const ChunkId& id = leaf.chunks[extent.chunk];
-        // Part of a chunk: the rest of it is likely drawn on nearby.
-        const bool once = uses[extent.chunk] == 1 && extent.first_page == 0;
-        const ChunkBytes bytes = HAUL_TRY(chunks.read(
-            id, chunk_size_max_bytes, once ? ChunkCache::Reuse::once : ChunkCache::Reuse::again));
-        const std::uint64_t from = std::uint64_t{extent.first_page} * shape.page_size_bytes;
-        if (from > bytes->size() || bytes->size() - from < size_bytes) {
-          return Error(ErrorCode::corrupt,
-                       format("chunk {} has {} bytes, {} are drawn from it",
-                              to_hex(id.bytes).substr(0, 16), bytes->size(), from + size_bytes));
-        }
-        std::memcpy(into.data() + offset, bytes->data() + from, size_bytes);
-        return ok();
+      [&](std::size_t number, const Extent& extent, std::uint64_t offset,
+          std::uint64_t size_bytes) {
+        if (extent.chunk == Extent::kHole) return;
+        uses[extent.chunk].targets.push_back(
+            {number, offset, size_bytes, std::uint64_t{extent.first_page} * shape.page_size_bytes});
       });
+  std::erase_if(uses, [](const ChunkUse& use) { return use.targets.empty(); });
+  return uses;
+}
+
+Status copy_chunk(const ChunkUse& use, ByteSpan chunk, MutableByteSpan leaf) {
+  for (const ChunkTarget& target : use.targets) {
+    if (target.chunk_offset > chunk.size() ||
+        chunk.size() - target.chunk_offset < target.size_bytes) {
+      return Error(ErrorCode::corrupt, format("chunk {} has {} bytes, {} are drawn from it",
+                                              to_hex(use.id.bytes).substr(0, 16), chunk.size(),
+                                              target.chunk_offset + target.size_bytes));
+    }
+    std::memcpy(leaf.data() + target.offset, chunk.data() + target.chunk_offset, target.size_bytes);
+  }
+  return ok();
+}
+
+void fill_holes(const MapLeaf& leaf, const LeafShape& shape, MutableByteSpan into,
+                std::vector<postgres::Crc32cPiece>& extents) {
+  for_each_extent(leaf, shape,
+                  [&](std::size_t number, const Extent& extent, std::uint64_t offset,
+                      std::uint64_t size_bytes) {
+                    if (extent.chunk != Extent::kHole) return;
+                    std::memset(into.data() + offset, 0, size_bytes);
+                    extents[number] = crc32c_of_zeros(size_bytes);
+                  });
 }
 
 std::vector<ByteRange> written_ranges(const MapLeaf& leaf, const LeafShape& shape) {
   constexpr std::uint64_t kAlignment = io::kDirectAlignment;
   std::vector<ByteRange> ranges;
-  const auto add = [&](const Extent& extent, std::uint64_t offset, std::uint64_t size) -> Status {
-    if (extent.chunk == Extent::kHole) return ok();
+  const auto add = [&](std::size_t, const Extent& extent, std::uint64_t offset,
+                       std::uint64_t size) {
+    if (extent.chunk == Extent::kHole) return;
     const std::uint64_t begin = offset / kAlignment * kAlignment;
     const std::uint64_t end = (offset + size + kAlignment - 1) / kAlignment * kAlignment;
     if (!ranges.empty() && ranges.back().offset + ranges.back().size_bytes >= begin) {
@@ -106,10 +100,8 @@ std::vector<ByteRange> written_ranges(const MapLeaf& leaf, const LeafShape& shap
     } else {
       ranges.push_back({begin, end - begin});
     }
-    return ok();
   };
-  const Status status = for_each_extent(leaf, shape, add);
-  HAUL_ASSERT(status.has_value());
+  for_each_extent(leaf, shape, add);
   return ranges;
 }
 
@@ -132,13 +124,16 @@ Result<std::vector<std::byte>> read_whole(repository::ChunkReader& chunks,
                                             entry.size_bytes, size_max_bytes));
   }
   const auto map = HAUL_TRY(repository::FileMapReader::open(chunks, entry));
-  ChunkCache cache(chunks);
-  std::vector<std::byte> bytes(entry.size_bytes);
+  std::vector<std::byte> bytes(entry.size_bytes);  // zeros, as holes are
   for (std::uint64_t leaf = 0; leaf < map.shape().leaves(); ++leaf) {
     const LeafShape shape = leaf_shape(map.shape(), leaf);
     const MutableByteSpan part =
         MutableByteSpan(bytes).subspan(leaf * map.shape().leaf_bytes(), shape.size_bytes);
-    HAUL_TRY(assemble_leaf(HAUL_TRY(map.read_leaf(leaf)), shape, cache, part));
+    for (const ChunkUse& use : chunk_uses(HAUL_TRY(map.read_leaf(leaf)), shape)) {
+      const ChunkBytes chunk =
+          HAUL_TRY(chunks.read(ChunkKind::data, use.id, shape.chunk_pages * shape.page_size_bytes));
+      HAUL_TRY(copy_chunk(use, *chunk, part));
+    }
   }
   return bytes;
 }

@@ -1,17 +1,13 @@
-// Puts a leaf of a file together from the chunks it draws on.
+// What a leaf of a file is put together from, and the bytes that have to be written for it.
 //
 // Units:    sizes and offsets are bytes; a leaf covers up to 512 pages of the file's page size.
-// Memory:   the caller brings the leaf's memory; a ChunkCache keeps at most kChunksMax decoded
-//           chunks.
-// Threads:  assemble_leaf() and a ChunkCache from any thread.
+// Memory:   the caller brings the leaf's memory.
+// Threads:  functions over values; read_whole() blocks on the repository.
 // Errors:   corrupt (a chunk that cannot be read, or that is shorter than what is drawn from it),
 //           io.
 #pragma once
 
 #include <cstdint>
-#include <list>
-#include <mutex>
-#include <unordered_map>
 #include <vector>
 
 #include "engine/postgres/crc32c.h"
@@ -19,26 +15,6 @@
 #include "engine/repository/file_map.h"
 
 namespace haul::restore {
-
-// Decoded chunks that several extents draw on. Base chunks are used once and pass by it.
-class ChunkCache {
- public:
-  static constexpr std::size_t kChunksMax = 64;
-
-  explicit ChunkCache(repository::ChunkReader& chunks) : chunks_(&chunks) {}
-
-  enum class Reuse { once, again };
-  Result<repository::ChunkBytes> read(const repository::ChunkId& id, std::uint32_t size_max_bytes,
-                                      Reuse reuse);
-
- private:
-  using Recent = std::list<std::pair<repository::ChunkId, repository::ChunkBytes>>;
-
-  repository::ChunkReader* const chunks_;
-  std::mutex mutex_;  // guards both
-  Recent recent_;     // most recently used first
-  std::unordered_map<repository::ChunkId, Recent::iterator> found_;
-};
 
 struct LeafShape {
   std::uint64_t size_bytes = 0;
@@ -48,9 +24,33 @@ struct LeafShape {
 
 LeafShape leaf_shape(const repository::FileShape& file, std::uint64_t leaf);
 
-// Fills `into`, which has the leaf's size; holes become zeros.
-Status assemble_leaf(const repository::MapLeaf& leaf, const LeafShape& shape, ChunkCache& chunks,
-                     MutableByteSpan into);
+// Part of a chunk, and its place in the leaf.
+struct ChunkTarget {
+  std::size_t extent = 0;  // its number in the leaf
+  std::uint64_t offset = 0;
+  std::uint64_t size_bytes = 0;
+  std::uint64_t chunk_offset = 0;
+
+  bool operator==(const ChunkTarget&) const = default;
+};
+
+// A chunk, and everything that a leaf draws from it.
+struct ChunkUse {
+  repository::ChunkId id;
+  std::vector<ChunkTarget> targets;
+
+  std::uint64_t drawn_bytes() const;
+  // The bytes of the chunk stand in the leaf as they are, and nowhere else.
+  bool is_whole(std::uint64_t chunk_bytes) const;
+};
+
+// One per chunk that the leaf draws on, in the order of its chunk table.
+std::vector<ChunkUse> chunk_uses(const repository::MapLeaf& leaf, const LeafShape& shape);
+// `corrupt` when the chunk is shorter than what is drawn from it.
+Status copy_chunk(const ChunkUse& use, ByteSpan chunk, MutableByteSpan leaf);
+// Zeros for every hole. `extents` has the CRC of each extent, of which those of holes are set.
+void fill_holes(const repository::MapLeaf& leaf, const LeafShape& shape, MutableByteSpan into,
+                std::vector<postgres::Crc32cPiece>& extents);
 
 struct ByteRange {
   std::uint64_t offset = 0;  // within the leaf

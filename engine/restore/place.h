@@ -1,11 +1,21 @@
-// Copies the files of a plan into the target, leaf by leaf, on several threads.
+// Copies the files of a plan into the target, many leaves at once.
 //
-// Each file is synced and closed with its last leaf. Once anything turns out to be lost, nothing
-// more is written, but everything is still read: the answer names all that is lost.
+//   planner -> transfer (reads) -> workers -> transfer (writes) -> finishers
+//      ^          ^  |               |  |            |                |
+//      |          |  +- read buffers +  +- read again|                |
+//      +------------------------ free batches -------+----------------+
+//
+// Planner, transfer (which owns the ring), the reader of what has to be read again and the
+// finishers are threads that may block; the workers are oneTBB's and only compute. A fixed number
+// of batches and read buffers goes round, so that whichever stage is slow holds up all others and
+// memory does not grow.
+//
+// Once anything turns out to be lost, nothing more is written, but everything is still read: the
+// answer names all that is lost.
 //
 // Units:    sizes are bytes.
-// Memory:   per worker one leaf and one open file; the cache of leaf.h.
-// Threads:  place_files() blocks its caller and owns its workers.
+// Memory:   about kPlaceMemoryBytes, or four of the largest leaves; 4 bytes per file.
+// Threads:  place_files() blocks its caller, which plans, and owns the others.
 // Errors:   io, no_space, permission, interrupted; lost files are no error here but the result.
 #pragma once
 
@@ -15,26 +25,32 @@
 #include <vector>
 
 #include "engine/repository/chunk_reader.h"
+#include "engine/repository/findings.h"
+#include "engine/restore/losses.h"
 #include "engine/restore/plan.h"
 #include "engine/restore/restore.h"
 #include "engine/restore/target.h"
 
 namespace haul::restore {
 
+inline constexpr std::size_t kPlaceMemoryBytes = 96 << 20;
+
 struct PlaceContext {
   repository::ChunkReader* chunks = nullptr;
+  repository::Findings* findings = nullptr;
   Target* target = nullptr;  // null: nothing is written, only looked for what is lost
   std::size_t workers = 1;
+  io::RingFactory rings;
+  io::RingBackend backend = io::RingBackend::automatic;
   std::stop_token stop;
   RestoreProgress* progress = nullptr;
 };
 
 struct PlaceResult {
-  static constexpr std::size_t kLostFilesMax = 10'000;
-
   std::vector<std::uint32_t> crcs;      // CRC32C per file of the plan
-  std::vector<std::string> lost_files;  // sorted; the first kLostFilesMax met
+  std::vector<std::string> lost_files;  // sorted; the first Losses::kNamesMax met
   std::uint64_t lost_file_count = 0;
+  std::string io_backend;
 };
 
 // The directories of the plan, parents first.

@@ -32,6 +32,8 @@ constexpr std::array<std::string_view, 4> kOurNames = {
 constexpr std::array<std::string_view, 2> kSignalFiles = {"recovery.signal", "standby.signal"};
 
 constexpr std::string_view kTablespaceDirectory = "pg_tblspc";
+constexpr std::string_view kWalPrefix = "pg_wal/";
+constexpr std::string_view kVersionFile = "PG_VERSION";
 
 template <typename Names>
 bool contains(const Names& names, std::string_view name) {
@@ -61,11 +63,23 @@ const TreeEntry* find_entry(const std::vector<TreeEntry>& entries, std::string_v
   return found != entries.end() && found->path == path ? &*found : nullptr;
 }
 
+// Left out by every restore; why is a warning of the plan.
+bool is_left_out(const TreeEntry& entry) {
+  return contains(kSignalFiles, entry.path) || entry.kind == EntryKind::link ||
+         postgres::classify(entry.path, kind_of(entry)) == postgres::FileClass::excluded;
+}
+
+bool is_placed_file(const TreeEntry& entry) {
+  return entry.root == TreeRoot::data_directory && entry.kind == EntryKind::file &&
+         entry.path != postgres::kControlFilePath && !is_left_out(entry);
+}
+
 class Planner {
  public:
   Planner(repository::ChunkReader& chunks, const repository::Snapshot& snapshot)
       : chunks_(chunks), snapshot_(snapshot) {
     plan_.backup = snapshot.id;
+    plan_.tree = snapshot.tree;
   }
 
   Result<RestorePlan> run() {
@@ -99,34 +113,41 @@ class Planner {
       return not_allowed(entry, "it lies in no directory of the backup");
     }
     HAUL_TRY(check_tablespace(entry));
-    if (contains(kSignalFiles, entry.path)) {
-      plan_.warnings.push_back(format("{} was in the backup and is not restored", entry.path));
-      return ok();
-    }
-    if (postgres::classify(entry.path, kind_of(entry)) == postgres::FileClass::excluded) {
-      plan_.warnings.push_back(
-          format("{} belongs to a running server and is not restored", entry.path));
-      return ok();
-    }
-    switch (entry.kind) {
-      case EntryKind::directory: plan_.directories.push_back(entry); return ok();
-      case EntryKind::file: return add_file(entry);
-      case EntryKind::link:
-        plan_.warnings.push_back(format("{} was a symbolic link to {} and is not restored",
-                                        entry.path, entry.link_target));
-        return ok();
+    if (is_left_out(entry)) {
+      plan_.warnings.push_back(why_left_out(entry));
+    } else if (entry.kind == EntryKind::directory) {
+      plan_.directories.push_back(entry);
+    } else {
+      add_file(entry);
     }
     return ok();
   }
 
-  Status add_file(const TreeEntry& entry) {
+  static std::string why_left_out(const TreeEntry& entry) {
+    if (contains(kSignalFiles, entry.path)) {
+      return format("{} was in the backup and is not restored", entry.path);
+    }
+    if (postgres::classify(entry.path, kind_of(entry)) == postgres::FileClass::excluded) {
+      return format("{} belongs to a running server and is not restored", entry.path);
+    }
+    return format("{} was a symbolic link to {} and is not restored", entry.path,
+                  entry.link_target);
+  }
+
+  void add_file(const TreeEntry& entry) {
     plan_.bytes += entry.size_bytes;
     if (entry.path == postgres::kControlFilePath) {
       plan_.control_file = entry;
-    } else {
-      plan_.files.push_back(entry);
+      return;
     }
-    return ok();
+    ++plan_.files;
+    const std::uint64_t leaf = std::uint64_t{entry.page_size_bytes} * repository::kLeafPages;
+    plan_.leaf_bytes_max = std::max(plan_.leaf_bytes_max, std::min(leaf, entry.size_bytes));
+    plan_.page_size_bytes_max = std::max(plan_.page_size_bytes_max, entry.page_size_bytes);
+    if (entry.path.starts_with(kWalPrefix) || entry.path == kVersionFile ||
+        !is_reserved_name(entry.path)) {
+      plan_.known_files.insert(entry.path);
+    }
   }
 
   Status add_configuration(const TreeEntry& entry) {
@@ -169,7 +190,7 @@ class Planner {
 
   Status check_whole() {
     const TreeEntry* global = find_entry(plan_.directories, "global");
-    if (global == nullptr || plan_.control_file.path.empty() || !plan_.has_file("PG_VERSION")) {
+    if (global == nullptr || plan_.control_file.path.empty() || !plan_.has_file(kVersionFile)) {
       return Error(ErrorCode::corrupt,
                    "the file list is no data directory: global/pg_control or "
                    "PG_VERSION is missing");
@@ -282,10 +303,6 @@ class Planner {
 
 }  // namespace
 
-bool RestorePlan::has_file(std::string_view path) const {
-  return find_entry(files, path) != nullptr;
-}
-
 bool RestorePlan::has_directory(std::string_view path) const {
   return find_entry(directories, path) != nullptr;
 }
@@ -295,7 +312,7 @@ bool is_reserved_name(std::string_view path) {
       (path.starts_with("pg_") && path.find('/') != std::string_view::npos)) {
     return true;
   }
-  return contains(kOurNames, path) || contains(kSignalFiles, path) || path == "PG_VERSION" ||
+  return contains(kOurNames, path) || contains(kSignalFiles, path) || path == kVersionFile ||
          path == "postgresql.auto.conf" ||
          postgres::classify(path, io::FileKind::regular) == postgres::FileClass::excluded;
 }
@@ -352,6 +369,22 @@ Result<std::string> resolve_backup(const repository::Cluster& cluster, const std
 Result<RestorePlan> make_plan(repository::ChunkReader& chunks,
                               const repository::Snapshot& snapshot) {
   return Planner(chunks, snapshot).run();
+}
+
+Status for_each_file(repository::ChunkReader& chunks, const RestorePlan& plan,
+                     const repository::EntryVisitor& visit) {
+  const Error changed(ErrorCode::corrupt,
+                      format("backup {}: the list of files is not what it was", plan.backup));
+  std::uint64_t left = plan.files;
+  const auto visit_placed = [&](const TreeEntry& entry) -> Status {
+    if (!is_placed_file(entry)) return ok();
+    if (left == 0) return changed;
+    --left;
+    return visit(entry);
+  };
+  HAUL_TRY(repository::walk_tree(chunks, plan.tree, visit_placed));
+  if (left > 0) return changed;
+  return ok();
 }
 
 }  // namespace haul::restore

@@ -76,7 +76,7 @@ class Restore {
                    const ConfigurationPlan& configuration) {
     report_.backup = plan.backup;
     report_.facts = plan.facts;
-    report_.files = plan.files.size() + plan.configuration.size() + 1;
+    report_.files = plan.files + plan.configuration.size() + 1;
     report_.bytes = plan.bytes;
     for (const TablespacePlace& place : layout.tablespaces) {
       report_.tablespaces.emplace_back(place.from, place.to);
@@ -89,9 +89,17 @@ class Restore {
     if (environment_.progress != nullptr) environment_.progress->bytes_total = plan.bytes;
   }
 
-  PlaceContext place_context(repository::ChunkReader& chunks, Target* target) const {
-    return {&chunks, target, flow::resolve_workers(options_.workers), environment_.stop,
-            environment_.progress};
+  PlaceContext place_context(repository::ChunkReader& chunks, Target* target) {
+    PlaceContext context;
+    context.chunks = &chunks;
+    context.findings = &findings_;
+    context.target = target;
+    context.workers = flow::resolve_workers(options_.workers);
+    context.rings = environment_.rings;
+    context.backend = options_.io;
+    context.stop = environment_.stop;
+    context.progress = environment_.progress;
+    return context;
   }
 
   void enter(RestoreProgress::Phase phase) {
@@ -138,7 +146,9 @@ class Restore {
     const auto copied = environment_.clock->now_monotonic();
     report_.copy_time = copied - begin;
     enter(RestoreProgress::Phase::syncing);
-    HAUL_TRY(seal({&plan, &configuration, placed.crcs, environment_.clock->now_utc()}, *target));
+    report_.io_backend = placed.io_backend;
+    HAUL_TRY(seal({&chunks, &plan, &configuration, placed.crcs, environment_.clock->now_utc()},
+                  *target));
     report_.sync_time = environment_.clock->now_monotonic() - copied;
     // With pg_control and the configuration, which no worker copied.
     if (environment_.progress != nullptr) environment_.progress->bytes_done = plan.bytes;

@@ -35,6 +35,7 @@
 #include "engine/repository/snapshot.h"
 #include "io/directory.h"
 #include "io/posix_object_store.h"
+#include "io/ring.h"
 
 namespace haul::restore {
 
@@ -51,6 +52,7 @@ struct RestoreOptions {
   // root, else the process's own.
   std::optional<io::FileOwner> owner;
   std::size_t workers = 0;  // 0: one per processor
+  io::RingBackend io = io::RingBackend::automatic;
   enum class Run { real, dry } run = Run::real;
 };
 
@@ -72,6 +74,8 @@ struct RestoreEnvironment {
   std::stop_token stop;
   // Empty: the machine's own file system. Missing directories are made through their parents.
   DirectoryOpener open_directory;
+  // Empty: the machine's own.
+  io::RingFactory rings;
   // Null: the machine's processes.
   postgres::ProcessProbe* processes = nullptr;
   RestoreProgress* progress = nullptr;
@@ -83,8 +87,9 @@ struct RestoreReport {
   std::uint64_t files = 0;
   std::uint64_t bytes = 0;
   std::chrono::nanoseconds plan_time{};
-  std::chrono::nanoseconds copy_time{};  // each file is synced as soon as it is whole
-  std::chrono::nanoseconds sync_time{};  // directories, manifest, pg_control
+  std::chrono::nanoseconds copy_time{};
+  std::chrono::nanoseconds sync_time{};  // file systems or directories, manifest, pg_control
+  std::string io_backend;                // how the device was used: "uring", "threads", ...
   std::vector<std::pair<std::string, std::string>> tablespaces;    // recorded place, new place
   std::vector<std::pair<std::string, std::string>> configuration;  // where it was, where it is now
   // Damage of the repository that was met and worked around.

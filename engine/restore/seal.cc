@@ -1,6 +1,7 @@
 #include "engine/restore/seal.h"
 
-#include <ranges>
+#include <algorithm>
+#include <iterator>
 #include <vector>
 
 #include "base/format.h"
@@ -24,7 +25,7 @@ class Sealer {
     HAUL_TRY(write_labels());
     HAUL_TRY(write_configuration());
     HAUL_TRY(make_links());
-    HAUL_TRY(sync_directories());
+    HAUL_TRY(make_durable());
     HAUL_TRY(write_manifest());
     return publish_control_file();
   }
@@ -83,14 +84,11 @@ class Sealer {
     return ok();
   }
 
-  Status sync_directories() {
-    for (const std::string& path : input_.configuration->directories | std::views::reverse) {
-      HAUL_TRY(target_.sync_directory(path));
-    }
-    for (const auto& entry : plan_.directories | std::views::reverse) {
-      HAUL_TRY(target_.sync_directory(entry.path));
-    }
-    return target_.sync_roots();
+  Status make_durable() {
+    std::vector<std::string> directories;
+    for (const auto& entry : plan_.directories) directories.push_back(entry.path);
+    std::ranges::copy(input_.configuration->directories, std::back_inserter(directories));
+    return target_.make_durable(directories);
   }
 
   // WAL is not listed: it is judged by what its records say, and recovery adds to it.
@@ -98,11 +96,14 @@ class Sealer {
     const auto file = HAUL_TRY(target_.create_file(kManifestName, 0640, io::Caching::buffered));
     ManifestWriter manifest(
         *file, {plan_.facts.server_version / 10000, plan_.facts.system_identifier, input_.now});
-    for (std::size_t i = 0; i < plan_.files.size(); ++i) {
-      const repository::TreeEntry& entry = plan_.files[i];
-      if (entry.path.starts_with(kWalPrefix)) continue;
-      HAUL_TRY(manifest.add({entry.path, entry.size_bytes, input_.crcs[i]}));
-    }
+    std::size_t number = 0;
+    const auto list = [&](const repository::TreeEntry& entry) -> Status {
+      HAUL_ASSERT(number < input_.crcs.size());
+      const std::uint32_t crc = input_.crcs[number++];
+      if (entry.path.starts_with(kWalPrefix)) return ok();
+      return manifest.add({entry.path, entry.size_bytes, crc});
+    };
+    HAUL_TRY(for_each_file(*input_.chunks, plan_, list));
     for (const ManifestFile& written : written_) HAUL_TRY(manifest.add(written));
     HAUL_TRY(manifest.add({std::string(postgres::kControlFilePath), plan_.control_bytes.size(),
                            postgres::crc32c(plan_.control_bytes)}));
@@ -111,7 +112,7 @@ class Sealer {
     const bool has_range =
         plan_.facts.online && plan_.facts.start_timeline == plan_.facts.stop_timeline;
     HAUL_TRY(manifest.finish(has_range ? &wal : nullptr));
-    HAUL_TRY(target_.finish_file(*file));
+    HAUL_TRY(target_.finish_file(*file, kManifestName, Target::Sync::now));
     return target_.sync_roots();
   }
 

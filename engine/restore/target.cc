@@ -320,26 +320,46 @@ Result<std::unique_ptr<io::File>> Target::create_file(std::string_view path,
   return place.directory->create_file(place.path, rules_.file_mode_of(recorded_mode), caching);
 }
 
-Status Target::finish_file(io::File& file) const {
+Status Target::finish_file(io::File& file, std::string_view path, Sync sync) const {
   if (rules_.owner) HAUL_TRY(file.set_owner(rules_.owner->user, rules_.owner->group));
-  HAUL_TRY(file.sync());
+  const bool is_left_to_the_end =
+      sync == Sync::by_make_durable && resolve(path).directory->can_sync_file_system();
+  if (!is_left_to_the_end) HAUL_TRY(file.sync());
   return file.finish();
 }
 
 Status Target::write_file(std::string_view path, std::uint32_t recorded_mode, ByteSpan content) {
   const auto file = HAUL_TRY(create_file(path, recorded_mode, io::Caching::buffered));
   HAUL_TRY(file->write_at(0, content));
-  return finish_file(*file);
+  return finish_file(*file, path, Sync::now);
 }
 
-Status Target::sync_directory(std::string_view path) {
-  const Place place = resolve(path);
-  return place.directory->sync_directory(place.path);
+std::vector<io::Directory*> Target::roots() const {
+  std::vector<io::Directory*> roots;
+  for (const auto& [oid, directory] : tablespaces_) roots.push_back(directory.get());
+  roots.push_back(data_directory_.get());
+  return roots;
+}
+
+bool Target::syncs_files_at_once() const {
+  return std::ranges::all_of(roots(), &io::Directory::can_sync_file_system);
+}
+
+Status Target::make_durable(const std::vector<std::string>& directories) {
+  for (const std::string& path : directories | std::views::reverse) {
+    const Place place = resolve(path);
+    if (place.directory->can_sync_file_system()) continue;
+    HAUL_TRY(place.directory->sync_directory(place.path));
+  }
+  for (io::Directory* root : roots()) {
+    HAUL_TRY(root->can_sync_file_system() ? root->sync_file_system() : root->sync_directory(""));
+  }
+  return ok();
 }
 
 Status Target::sync_roots() {
-  for (const auto& [oid, directory] : tablespaces_) HAUL_TRY(directory->sync_directory(""));
-  return data_directory_->sync_directory("");
+  for (io::Directory* root : roots()) HAUL_TRY(root->sync_directory(""));
+  return ok();
 }
 
 Status Target::remove_marker() {

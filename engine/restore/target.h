@@ -82,22 +82,33 @@ class Target {
   // A file that must not exist; the mode is bounded. finish_file() gives it its owner.
   Result<std::unique_ptr<io::File>> create_file(std::string_view path, std::uint32_t recorded_mode,
                                                 io::Caching caching);
+  enum class Sync {
+    now,
+    // The file is one of many: make_durable() follows, and may be cheaper for all of them at once.
+    by_make_durable,
+  };
   // Owner, sync, close.
-  Status finish_file(io::File& file) const;
+  Status finish_file(io::File& file, std::string_view path, Sync sync) const;
   // All of a small file at once, durable but for its name.
   Status write_file(std::string_view path, std::uint32_t recorded_mode, ByteSpan content);
 
-  Status sync_directory(std::string_view path);
-  // Of every root.
+  // True where make_durable() syncs every file by itself, so that finish_file() is quick.
+  bool syncs_files_at_once() const;
+  // Everything that was made in the roots survives a crash: their file systems are synced where
+  // that is certain to report what was lost, elsewhere `directories`, from the last to the first.
+  Status make_durable(const std::vector<std::string>& directories);
+  // The names in the roots themselves.
   Status sync_roots();
   // Durable when it returns.
   Status remove_marker();
 
  private:
   Target(const TargetLayout& layout, const CreationRules& rules) : layout_(layout), rules_(rules) {}
+  std::vector<io::Directory*> roots() const;
 
   const TargetLayout layout_;
   const CreationRules rules_;
+  // Opened before anything is written beneath: from then on a lost write is reported.
   std::unique_ptr<io::Directory> data_directory_;
   std::map<std::uint32_t, std::unique_ptr<io::Directory>> tablespaces_;
 };

@@ -10,7 +10,9 @@
 #include <string>
 #include <thread>
 
+#include "base/assert.h"
 #include "base/format.h"
+#include "io/internal/posix_calls.h"
 
 namespace haul::io::internal {
 namespace {
@@ -39,6 +41,7 @@ constexpr std::array<OperationName, kFaultOperations> kOperations = {{
     {"remove_file", Effect::mutates},
     {"remove_directory", Effect::mutates},
     {"sync_directory", Effect::mutates},
+    {"sync_file_system", Effect::mutates},
     {"read", Effect::reads},
     {"write", Effect::mutates},
     {"resize", Effect::mutates},
@@ -168,6 +171,22 @@ Result<std::vector<FaultRule>> parse_fault_rules(std::string_view text) {
     if (comma == std::string_view::npos) return rules;
     text.remove_prefix(comma + 1);
   }
+}
+
+std::shared_ptr<RuleFaultPlan> rules_of(std::shared_ptr<FaultPlan> plan) {
+  auto rules = std::dynamic_pointer_cast<RuleFaultPlan>(std::move(plan));
+  HAUL_ASSERT(rules != nullptr);
+  return rules;
+}
+
+Error injected(int error_number, FaultOperation operation, const std::string& name) {
+  return path_error(error_number, to_string(operation), name);
+}
+
+std::size_t spoiled_read(const Injection& injection, MutableByteSpan bytes) {
+  const std::size_t count = injection.is_short ? bytes.size() / 2 : bytes.size();
+  if (injection.flips && count > 0) bytes[injection.call % count] ^= std::byte{1};
+  return count;
 }
 
 std::uint64_t RuleFaultPlan::calls(std::string_view operation) const {

@@ -5,12 +5,17 @@
 
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
+#include "base/types.h"
 #include "io/fault_directory.h"
 
 namespace haul::io::internal {
@@ -31,6 +36,7 @@ enum class FaultOperation : std::uint8_t {
   remove_file,
   remove_directory,
   sync_directory,
+  sync_file_system,
   read,
   write,
   resize,
@@ -40,7 +46,7 @@ enum class FaultOperation : std::uint8_t {
   any,     // of a rule: every one of the above
   mutate,  // of a rule: every one that changes something
 };
-inline constexpr std::size_t kFaultOperations = 23;
+inline constexpr std::size_t kFaultOperations = 24;
 
 enum class FaultAction : std::uint8_t {
   kill_before,
@@ -87,5 +93,23 @@ class RuleFaultPlan final : public FaultPlan {
 
 std::string_view to_string(FaultOperation operation);
 Result<std::vector<FaultRule>> parse_fault_rules(std::string_view text);
+// Every plan is one of rules.
+std::shared_ptr<RuleFaultPlan> rules_of(std::shared_ptr<FaultPlan> plan);
+
+// What an injected failure of a call on `name` looks like.
+Error injected(int error_number, FaultOperation operation, const std::string& name);
+// How many of the bytes that were read the reader is to see; one bit of them may change.
+std::size_t spoiled_read(const Injection& injection, MutableByteSpan bytes);
+
+// Carries out one call, or what the plan has instead.
+template <typename Call>
+auto faulted(RuleFaultPlan& plan, FaultOperation operation, const std::string& name, Call call)
+    -> decltype(call()) {
+  const Injection injection = plan.begin(operation);
+  if (injection.error_number) return injected(*injection.error_number, operation, name);
+  auto answer = call();
+  RuleFaultPlan::end(injection);
+  return answer;
+}
 
 }  // namespace haul::io::internal

@@ -32,10 +32,13 @@ void PosixFile::set_published(std::string name) {
   name_ = std::move(name);
 }
 
-// Where to go on after `done_bytes` of a short transfer: direct mode cannot start inside a block
-// and repeats its part.
 std::size_t PosixFile::resume_point(std::size_t done_bytes) const {
   return direct_ ? done_bytes / kDirectAlignment * kDirectAlignment : done_bytes;
+}
+
+Error PosixFile::transfer_error(int error_number, std::string_view verb,
+                                std::uint64_t offset) const {
+  return path_error(error_number, verb, format("{} at offset {}", name_, offset));
 }
 
 Result<std::size_t> PosixFile::read_at(std::uint64_t offset, MutableByteSpan into) {
@@ -46,9 +49,7 @@ Result<std::size_t> PosixFile::read_at(std::uint64_t offset, MutableByteSpan int
       return ::pread(fd_.get(), into.data() + from, into.size() - from,
                      static_cast<off_t>(offset + from));
     });
-    if (count < 0) {
-      return path_error(errno, "read", format("{} at offset {}", name_, offset + from));
-    }
+    if (count < 0) return transfer_error(errno, "read", offset + from);
     const std::size_t reached = from + static_cast<std::size_t>(count);
     if (reached <= done) break;  // no further than before: the end of the file
     done = reached;
@@ -64,14 +65,12 @@ Status PosixFile::write_at(std::uint64_t offset, ByteSpan from) {
       return ::pwrite(fd_.get(), from.data() + start, from.size() - start,
                       static_cast<off_t>(offset + start));
     });
-    if (count < 0) {
-      return path_error(errno, "write", format("{} at offset {}", name_, offset + start));
-    }
+    if (count < 0) return transfer_error(errno, "write", offset + start);
     const std::size_t reached = start + static_cast<std::size_t>(count);
     if (reached <= done) {
       // No further than before, and no reason given: the space or the size limit is used up to
       // here.
-      return path_error(ENOSPC, "write", format("{} at offset {}", name_, offset + done));
+      return transfer_error(ENOSPC, "write", offset + done);
     }
     done = reached;
   }
@@ -121,14 +120,17 @@ Result<FileInfo> PosixFile::info() {
 }
 
 Status PosixFile::sync() {
-  // The kernel reports a lost write once and may answer the next fsync with success, so the failure
-  // is kept here.
+  HAUL_TRY(note_sync(0));
+  return note_sync(::fsync(fd_.get()) == 0 ? 0 : errno);
+}
+
+// The kernel reports a lost write once and may answer the next fsync with success, so the failure
+// is kept here.
+Status PosixFile::note_sync(int error_number) {
   if (sync_failed_) return path_error(EIO, "sync", name_);
-  if (::fsync(fd_.get()) != 0) {
-    sync_failed_ = true;
-    return path_error(errno, "sync", name_);
-  }
-  return ok();
+  if (error_number == 0) return ok();
+  sync_failed_ = true;
+  return path_error(error_number, "sync", name_);
 }
 
 Status PosixFile::finish() {

@@ -45,9 +45,19 @@ class PosixFile final : public File {
   std::optional<TemporaryName>& temporary() { return temporary_; }
   void set_published(std::string name);
 
- private:
+  const std::string& name() const { return name_; }
+  // For rings, which transfer and sync past the functions above.
+  //
+  // Where to go on after `done_bytes` of a short transfer: direct mode cannot start inside a block
+  // and repeats its part.
   std::size_t resume_point(std::size_t done_bytes) const;
+  // The failure of a transfer at `offset`.
+  Error transfer_error(int error_number, std::string_view verb, std::uint64_t offset) const;
+  // What sync() returns when fsync answered `error_number`, 0 for success: a failure now, or one
+  // that an earlier call was told of.
+  Status note_sync(int error_number);
 
+ private:
   UniqueFd fd_;
   std::string name_;
   bool direct_ = false;

@@ -194,6 +194,7 @@ void SimDisk::State::crash(std::uint64_t seed) {
   inodes = std::move(survivors);
   fault = {};
   power_is_lost = false;
+  file_system_sync_failed = false;
   ++generation;
 }
 

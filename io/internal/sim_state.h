@@ -91,6 +91,8 @@ struct SimDisk::State {
   bool power_is_lost = false;
   SimFault fault;
   SimBreakage breakage;
+  FileSystemSync file_system_sync = FileSystemSync::supported;
+  bool file_system_sync_failed = false;  // since the machine was started
 
   internal::SimInodeId make_inode(FileKind kind, std::uint32_t mode);
   internal::SimInode& at(internal::SimInodeId id) { return inodes.at(id); }

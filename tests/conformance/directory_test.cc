@@ -34,6 +34,7 @@ using support::write_file;
 using support::write_temporary;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
 
 class DirectoryConformance : public ::testing::TestWithParam<DirectoryKind> {
  protected:
@@ -331,6 +332,39 @@ TEST_P(DirectoryConformance, ListIsSortedAndTellsKinds) {
   EXPECT_THAT(names_in(root(), "b").value(), ElementsAre("x"));
 }
 
+TEST_P(DirectoryConformance, EveryEntryIsVisitedOnce) {
+  ASSERT_TRUE(root().make_directory("b", 0700));
+  ASSERT_TRUE(write_file(root(), "c", ""));
+  ASSERT_TRUE(root().make_link("c", "a"));
+  std::vector<std::string> visited;
+  ASSERT_TRUE(root().for_each_entry("", [&](const DirectoryEntry& entry) {
+    visited.push_back(entry.name);
+    return ok();
+  }));
+  EXPECT_THAT(visited, UnorderedElementsAre("a", "b", "c"));
+}
+
+TEST_P(DirectoryConformance, VisitEndsWithTheFirstFailureOfTheVisitor) {
+  ASSERT_TRUE(write_file(root(), "a", ""));
+  ASSERT_TRUE(write_file(root(), "b", ""));
+  int visits = 0;
+  const Status visited = root().for_each_entry("", [&](const DirectoryEntry&) -> Status {
+    ++visits;
+    return Error(ErrorCode::busy, "enough");
+  });
+  EXPECT_EQ(code_of(visited), ErrorCode::busy);
+  EXPECT_EQ(visits, 1);
+}
+
+TEST_P(DirectoryConformance, VisitorMayUseTheDirectory) {
+  ASSERT_TRUE(write_file(root(), "a", "x"));
+  EXPECT_TRUE(root().for_each_entry("", [&](const DirectoryEntry& entry) -> Status {
+    if (entry.name != "a") return ok();
+    return write_file(root(), "copy", HAUL_TRY(read_file(root(), "a")));
+  }));
+  EXPECT_EQ(read_file(root(), "copy").value(), "x");
+}
+
 TEST_P(DirectoryConformance, ListingWhatIsNoDirectoryFails) {
   ASSERT_TRUE(write_file(root(), "f", ""));
   ASSERT_TRUE(root().make_directory("d", 0700));
@@ -447,6 +481,13 @@ TEST_P(DirectoryConformance, SyncTakesDirectoriesOnly) {
   EXPECT_TRUE(root().sync_directory("d"));
   EXPECT_EQ(code_of(root().sync_directory("no")), ErrorCode::not_found);
   EXPECT_EQ(code_of(root().sync_directory("d/f")), ErrorCode::not_found);
+}
+
+TEST_P(DirectoryConformance, FileSystemIsSyncedOrSaidToBeUnsupported) {
+  ASSERT_TRUE(write_file(root(), "f", "hello"));
+  const Status synced = root().sync_file_system();
+  EXPECT_EQ(synced.has_value(), root().can_sync_file_system());
+  if (!synced) EXPECT_EQ(code_of(synced), ErrorCode::unsupported);
 }
 
 TEST_P(DirectoryConformance, OpenedDirectoryIsRootOfItsOwn) {

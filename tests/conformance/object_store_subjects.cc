@@ -1,6 +1,7 @@
 #include "tests/conformance/object_store_subjects.h"
 
 #include "io/fault_directory.h"
+#include "io/fault_ring.h"
 #include "io/posix_directory.h"
 #include "io/posix_object_store.h"
 #include "io/sim_directory.h"
@@ -48,6 +49,52 @@ class FaultStoreSubject final : public StoreSubject {
   std::unique_ptr<io::ObjectStore> store_;
 };
 
+// Written behind, by the rings that the kernel has.
+class RingStoreSubject final : public StoreSubject {
+ public:
+  RingStoreSubject()
+      : store_(io::make_posix_object_store(io::open_posix_directory(top_.path()).take(),
+                                           {.rings = io::open_ring})) {}
+
+  io::ObjectStore& store() override { return *store_; }
+
+ private:
+  support::TemporaryDirectory top_;
+  std::unique_ptr<io::ObjectStore> store_;
+};
+
+class ThreadRingOnSimSubject final : public StoreSubject {
+ public:
+  ThreadRingOnSimSubject()
+      : store_(io::make_posix_object_store(
+            disk_.open("").take(), {.rings = [](const io::RingOptions& options) {
+              return Result<std::unique_ptr<io::Ring>>(
+                  io::make_thread_ring(options.capacity, options.threads));
+            }})) {}
+
+  io::ObjectStore& store() override { return *store_; }
+
+ private:
+  io::SimDisk disk_;
+  std::unique_ptr<io::ObjectStore> store_;
+};
+
+class FaultRingStoreSubject final : public StoreSubject {
+ public:
+  FaultRingStoreSubject() {
+    const auto plan = io::parse_fault_plan("").take();
+    store_ = io::make_posix_object_store(
+        io::make_fault_directory(io::open_posix_directory(top_.path()).take(), plan),
+        {.rings = io::make_fault_rings(io::open_ring, plan)});
+  }
+
+  io::ObjectStore& store() override { return *store_; }
+
+ private:
+  support::TemporaryDirectory top_;
+  std::unique_ptr<io::ObjectStore> store_;
+};
+
 class MemoryStoreSubject final : public StoreSubject {
  public:
   MemoryStoreSubject() : store_(support::make_memory_object_store()) {}
@@ -70,6 +117,9 @@ std::vector<StoreKind> store_kinds() {
       {"Posix", make<PosixStoreSubject>},
       {"PosixOnSim", make<SimStoreSubject>},
       {"PosixWithFaultsOff", make<FaultStoreSubject>},
+      {"PosixWithRings", make<RingStoreSubject>},
+      {"PosixWithRingsOnSim", make<ThreadRingOnSimSubject>},
+      {"PosixWithRingsAndFaultsOff", make<FaultRingStoreSubject>},
       {"Memory", make<MemoryStoreSubject>},
   };
 }

@@ -23,7 +23,8 @@ struct StoreKind {
 };
 inline void PrintTo(const StoreKind& kind, std::ostream* out) { *out << kind.name; }
 
-// posix, posix on a simulated disk, posix behind fault injection without rules, and in memory.
+// posix, posix on a simulated disk, posix behind fault injection without rules, the three again
+// with rings, and in memory.
 std::vector<StoreKind> store_kinds();
 
 }  // namespace haul::conformance

@@ -211,6 +211,26 @@ TEST_P(ObjectStoreConformance, PrefixWithoutObjectsListsAsEmpty) {
   EXPECT_THAT(store().list("a/b").value(), IsEmpty());
 }
 
+TEST_P(ObjectStoreConformance, ListNamesGivesOneLevelSorted) {
+  for (const char* key : {"b", "a/z", "a-b", "a/b/c", "a/b/b", "a0/x"}) ASSERT_TRUE(put(key, "x"));
+  EXPECT_EQ(store().list_names("").value(), (io::ObjectNames{{"a-b", "b"}, {"a", "a0"}}));
+  EXPECT_EQ(store().list_names("a").value(), (io::ObjectNames{{"z"}, {"b"}}));
+  EXPECT_EQ(store().list_names("a/b").value(), (io::ObjectNames{{"b", "c"}, {}}));
+}
+
+TEST_P(ObjectStoreConformance, ListNamesOfAnAbsentPrefixIsEmpty) {
+  ASSERT_TRUE(put("a/b", ""));
+  for (const char* prefix : {"no", "no/no", "a/b", "a/no"}) {
+    EXPECT_EQ(store().list_names(prefix).value(), io::ObjectNames{}) << prefix;
+  }
+}
+
+TEST_P(ObjectStoreConformance, ListNamesShowsNoUnfinishedObject) {
+  const auto writer = store().create("a").take();
+  ASSERT_TRUE(writer->append(bytes_of("hello")));
+  EXPECT_EQ(store().list_names("").value(), io::ObjectNames{});
+}
+
 TEST_P(ObjectStoreConformance, KeyThatIsNotPlainIsUsage) {
   for (const std::string key : {"", "/a", "../a", "a/", "a//b", "a/../b", "./a", "tmp", "tmp/a"}) {
     EXPECT_EQ(code_of(put(key, "")), ErrorCode::usage) << key;
@@ -222,6 +242,7 @@ TEST_P(ObjectStoreConformance, KeyThatIsNotPlainIsUsage) {
     EXPECT_EQ(code_of(store().remove(key)), ErrorCode::usage) << key;
     if (key.empty()) continue;
     EXPECT_EQ(code_of(store().list(key)), ErrorCode::usage) << key;
+    EXPECT_EQ(code_of(store().list_names(key)), ErrorCode::usage) << key;
     EXPECT_EQ(code_of(store().make_durable(key)), ErrorCode::usage) << key;
   }
 }

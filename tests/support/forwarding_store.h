@@ -39,6 +39,9 @@ class ForwardingStore : public io::ObjectStore {
   Result<std::vector<io::ObjectInfo>> list(const std::string& prefix) override {
     return inner_->list(prefix);
   }
+  Result<io::ObjectNames> list_names(const std::string& prefix) override {
+    return inner_->list_names(prefix);
+  }
   Status remove(const std::string& key) override { return inner_->remove(key); }
   Status make_durable(const std::string& prefix) override { return inner_->make_durable(prefix); }
   const std::string& name() const override { return inner_->name(); }

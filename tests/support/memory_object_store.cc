@@ -90,6 +90,17 @@ class MemoryObjectStore final : public io::ObjectStore {
     return listed;
   }
 
+  Result<io::ObjectNames> list_names(const std::string& prefix) override {
+    std::set<std::string> objects;
+    std::set<std::string> prefixes;
+    for (const io::ObjectInfo& object : HAUL_TRY(list(prefix))) {
+      const std::string rest = object.key.substr(prefix.empty() ? 0 : prefix.size() + 1);
+      const std::size_t slash = rest.find('/');
+      (slash == std::string::npos ? objects : prefixes).insert(rest.substr(0, slash));
+    }
+    return io::ObjectNames{{objects.begin(), objects.end()}, {prefixes.begin(), prefixes.end()}};
+  }
+
   Status remove(const std::string& key) override {
     HAUL_TRY(check_key(key));
     const std::lock_guard lock(mutex_);

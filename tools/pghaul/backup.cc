@@ -16,11 +16,6 @@ using backup::BackupReport;
 // On standard error; info lists all that were recorded.
 constexpr std::size_t kBadPagesShown = 20;
 
-Error wrong_choice(const Settings& settings, std::string_view option, std::string_view choices) {
-  return Error(ErrorCode::usage, format("{}: \"{}\" is not one of {}", settings.origin(option),
-                                        settings.value_or(option, ""), choices));
-}
-
 Result<BackupOptions> options_of(Context& context, const std::string& cluster) {
   const Settings& settings = *context.settings;
   BackupOptions options;
@@ -49,6 +44,12 @@ Result<BackupOptions> options_of(Context& context, const std::string& cluster) {
   if (HAUL_TRY(settings.flag("offline"))) options.mode = BackupOptions::Mode::offline;
   if (HAUL_TRY(settings.flag("dry-run"))) options.run = BackupOptions::Run::dry;
   options.workers = HAUL_TRY(worker_count(context));
+  if (const auto rate = settings.value("rate")) {
+    auto parsed = parse_size(*rate);
+    if (parsed && *parsed == 0) parsed = Error(ErrorCode::usage, "a rate of 0 would never end");
+    if (!parsed) return std::move(parsed).take_error().with_context(settings.origin("rate"));
+    options.bytes_per_second = *parsed;
+  }
   return options;
 }
 
@@ -73,6 +74,7 @@ ProgressView view_of(const std::string& cluster, const BackupProgress& progress)
   view.done_bytes = progress.bytes_done;
   view.total_bytes = progress.bytes_total;
   view.stored_bytes = progress.stored_bytes;
+  if (const auto backend = progress.io_backend.load()) view.io_backend = *backend;
   return view;
 }
 
@@ -139,6 +141,12 @@ Result<int> run_backup_command(Context& context) {
   environment.stop = context.stop;
   environment.open_directory = directory_opener(context);
   environment.progress = &progress;
+  environment.spool = [&context] {
+    const auto directory = context.platform->variable("TMPDIR");
+    return context.platform->open_directory(directory && !directory->empty() ? *directory
+                                                                             : "/var/tmp");
+  };
+  environment.rings = HAUL_TRY(ring_factory(context));
   environment.program = program_version();
   const auto begin = environment.clock->now_monotonic();
   auto report = [&] {

@@ -101,7 +101,8 @@ Status open_repository(Context& context) {
   const std::string path = HAUL_TRY(context.settings->required_path("repo"));
   context.subject = Subject::repository;
   context.repository = HAUL_TRY(repository::open_local_repository(
-      directory_opener(context), path, context.platform->repository_owner()));
+      directory_opener(context), path, context.platform->repository_owner(),
+      HAUL_TRY(ring_factory(context))));
   return ok();
 }
 
@@ -139,6 +140,30 @@ repository::LocalDirectoryOpener directory_opener(Context& context) {
   return [platform = context.platform](const std::string& path) {
     return platform->open_directory(path);
   };
+}
+
+Error wrong_choice(const Settings& settings, std::string_view option, std::string_view choices) {
+  return Error(ErrorCode::usage, format("{}: \"{}\" is not one of {}", settings.origin(option),
+                                        settings.value_or(option, ""), choices));
+}
+
+Result<io::RingFactory> ring_factory(Context& context) {
+  const std::string choice = context.settings->value_or("io", "auto");
+  io::RingBackend backend = io::RingBackend::automatic;
+  if (choice == "uring") {
+    backend = io::RingBackend::uring;
+  } else if (choice == "threads") {
+    backend = io::RingBackend::threads;
+  } else if (choice != "auto") {
+    return wrong_choice(*context.settings, "io", "auto, uring, threads");
+  }
+  io::RingFactory rings = context.platform->rings();
+  // What was asked for by name and cannot be had is said before anything begins.
+  if (backend == io::RingBackend::uring) HAUL_TRY(rings({.backend = backend, .capacity = 1}));
+  return io::RingFactory([rings = std::move(rings), backend](io::RingOptions options) {
+    options.backend = backend;
+    return rings(options);
+  });
 }
 
 Result<std::size_t> worker_count(const Context& context) {

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "base/json.h"
+#include "engine/backup/backup.h"
 #include "engine/repository/repository.h"
 #include "tools/pghaul/cli.h"
 #include "tools/pghaul/console.h"
@@ -54,7 +55,11 @@ Result<repository::Cluster> open_cluster(Context& context);
 
 // Opens directories through the platform, for the engine.
 repository::LocalDirectoryOpener directory_opener(Context& context);
+// What an option that takes one of several words has instead of them.
+Error wrong_choice(const Settings& settings, std::string_view option, std::string_view choices);
 Result<std::size_t> worker_count(const Context& context);
+// The platform's rings, as --io will have them.
+Result<io::RingFactory> ring_factory(Context& context);
 Result<ProgressMode> progress_mode(const Context& context);
 
 // One JSON object, or a line of text, on standard output.

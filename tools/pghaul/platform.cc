@@ -45,4 +45,6 @@ repository::LocalOwner PosixPlatform::repository_owner() {
   return geteuid() == 0 ? repository::LocalOwner::top_directory : repository::LocalOwner::process;
 }
 
+io::RingFactory PosixPlatform::rings() { return io::open_ring; }
+
 }  // namespace haul::cli

@@ -27,6 +27,8 @@ class Platform {
   // Relative paths start here; absolute.
   virtual std::string working_directory() = 0;
   virtual repository::LocalOwner repository_owner() = 0;
+  // Through which files are read and written.
+  virtual io::RingFactory rings() = 0;
   virtual Clock& clock() = 0;
   virtual Random& random() = 0;
 };
@@ -39,6 +41,7 @@ class PosixPlatform : public Platform {
   std::optional<std::string> variable(const std::string& name) override;
   std::string working_directory() override;
   repository::LocalOwner repository_owner() override;
+  io::RingFactory rings() override;
   Clock& clock() override { return clock_; }
   Random& random() override { return random_; }
 

@@ -68,6 +68,7 @@ std::string progress_line(const ProgressView& view, nanoseconds elapsed) {
                    static_cast<double>(view.done_bytes) / static_cast<double>(*view.stored_bytes));
   }
   if (const auto left = left_of(view, elapsed)) line += format("  ETA {}", print_duration(*left));
+  if (!view.io_backend.empty()) line += format("  io: {}", view.io_backend);
   return line;
 }
 
@@ -80,6 +81,7 @@ Json progress_json(const ProgressView& view, nanoseconds elapsed) {
   json.set("total_bytes", view.total_bytes);
   json.set("stored_bytes", view.stored_bytes ? Json(*view.stored_bytes) : Json());
   json.set("bytes_per_second", rate_of(view, elapsed));
+  json.set("io_backend", view.io_backend.empty() ? Json() : Json(view.io_backend));
   return json;
 }
 

@@ -28,6 +28,7 @@ struct ProgressView {
   std::uint64_t done_bytes = 0;
   std::uint64_t total_bytes = 0;
   std::optional<std::uint64_t> stored_bytes;
+  std::string io_backend;  // empty: not known yet, or of no concern
 };
 
 // `elapsed` is the time since counting began.

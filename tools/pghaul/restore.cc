@@ -132,6 +132,7 @@ Result<int> run_restore_command(Context& context) {
   environment.stop = context.stop;
   environment.open_directory = directory_opener(context);
   environment.progress = &progress;
+  environment.rings = HAUL_TRY(ring_factory(context));
   const RestoreReport report = HAUL_TRY([&] {
     const ProgressReporter reporter(mode, *context.console, *environment.clock,
                                     [&] { return view_of(cluster.name, progress); });

@@ -7,7 +7,6 @@
 #include <filesystem>
 #include <fstream>
 #include <random>
-#include <utility>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -203,54 +202,6 @@ TEST_F(Failures, TargetThatMayNotBeWritten) {
   workshop_->shell("rmdir " + workshop_->path("root-owned"));
 }
 
-// A file system of a few megabytes; nothing where mounting is not allowed.
-class SmallFileSystem {
- public:
-  SmallFileSystem(const Workshop& workshop, int size_mb)
-      : workshop_(workshop), place_(workshop.path("small")) {
-    workshop_.shell_as_server("mkdir -p " + place_);
-    mounted_ =
-        workshop_.shell(format("mount -t tmpfs -o size={}m,mode=0777 none {}", size_mb, place_))
-            .status == 0;
-  }
-  ~SmallFileSystem() {
-    if (mounted_) workshop_.shell("umount -l " + place_);
-  }
-  bool mounted() const { return mounted_; }
-  std::string path(const std::string& name) const { return place_ + "/" + name; }
-
- private:
-  const Workshop& workshop_;
-  const std::string place_;
-  bool mounted_ = false;
-};
-
-TEST_F(Failures, FullRepository) {
-  const SmallFileSystem small(*workshop_, 8);
-  if (::geteuid() != 0) return;  // mounting takes root
-  ASSERT_TRUE(small.mounted());
-  ASSERT_EQ(workshop_->shell_as_server(format("cp -a {} {}", repo_, small.path("repo"))).status, 0);
-  const std::string outside = std::exchange(repo_, small.path("repo"));
-  // New data that cannot fit.
-  ASSERT_TRUE(server_->query(
-      "CREATE TABLE fat AS SELECT decode(string_agg(md5(random()::text), ''), 'hex') AS b "
-      "FROM generate_series(1, 100) n, generate_series(1, 7000) GROUP BY n"));
-  expect_failure(workshop_->pghaul(backup_command()), 14, "No space left");
-  expect_only_the_first_backup();
-  repo_ = outside;
-  ASSERT_TRUE(server_->query("DROP TABLE fat"));
-}
-
-TEST_F(Failures, FullTarget) {
-  const SmallFileSystem small(*workshop_, 8);
-  if (::geteuid() != 0) return;  // mounting takes root
-  ASSERT_TRUE(small.mounted());
-  expect_failure(workshop_->pghaul(format("restore --repo {} -D {}", repo_, small.path("target"))),
-                 14, "No space left");
-  EXPECT_FALSE(std::filesystem::exists(small.path("target/global/pg_control")));
-  expect_only_the_first_backup();
-}
-
 TEST_F(Failures, TargetsThatAreRefused) {
   ASSERT_EQ(
       workshop_->shell_as_server(format("mkdir {0} && touch {0}/file", workshop_->path("target")))
@@ -307,46 +258,6 @@ TEST_F(Failures, DamagedPagesInTheSourceAreExitStatusThree) {
   const Outcome online = workshop_->pghaul("backup -c fast " + arguments);
   EXPECT_EQ(online.status, 3) << online.err;
   EXPECT_EQ(json_of(online).uint_at("bad_page_count").value(), 3U);
-}
-
-// Killed wherever: old backups stay, nothing needs repair, the next run works and uses what was
-// stored.
-TEST_F(Failures, BackupKilledAtManyPoints) {
-  const int kills = full_run() ? 200 : 20;
-  std::uint64_t found_after_kill = 0;
-  for (int i = 1; i <= kills; ++i) {
-    ASSERT_TRUE(server_->query(
-        format("INSERT INTO t SELECT n, md5(random()::text) FROM generate_series(1, 2000) n")));
-    const Outcome killed = workshop_->pghaul_with_faults(
-        format("mutate:{}:kill_{}", 1 + i * (full_run() ? 1 : 4), i % 2 == 0 ? "after" : "before"),
-        backup_command());
-    if (killed.status == 0) break;  // past the last operation
-    ASSERT_EQ(killed.status, 137) << killed.err;
-    const Outcome verify = workshop_->pghaul(format("verify --data --repo {}", repo_));
-    ASSERT_EQ(verify.status, 0) << i << verify.out << verify.err;
-    const Outcome next = workshop_->pghaul(backup_command("--json"));
-    ASSERT_EQ(next.status, 0) << i << next.err;
-    found_after_kill += json_of(next).uint_at("chunks_found").value();
-  }
-  EXPECT_GT(found_after_kill, 0U);
-  expect_first_restores();
-}
-
-TEST_F(Failures, RestoreKilledAtManyPointsNeverLooksLikeACluster) {
-  const int kills = full_run() ? 200 : 10;
-  for (int i = 1; i <= kills; ++i) {
-    workshop_->shell_as_server("rm -rf " + workshop_->path("target"));
-    const Outcome killed = workshop_->pghaul_with_faults(
-        format("mutate:{}:kill_{}", 1 + i * (full_run() ? 20 : 400),
-               i % 2 == 0 ? "after" : "before"),
-        format("restore {} --repo {} -D {}", first_, repo_, workshop_->path("target")));
-    if (killed.status == 0) break;  // past the last operation
-    ASSERT_EQ(killed.status, 137) << killed.err;
-    if (std::filesystem::exists(workshop_->path("target/global/pg_control"))) {
-      EXPECT_TRUE(target_equals_reference()) << i;
-    }
-  }
-  expect_first_restores();
 }
 
 // Any damage to any object is found by verify; a restore is identical or names what is lost.

@@ -116,11 +116,15 @@ pid_t Workshop::start_pghaul(const std::string& arguments) const {
                      path("output/background"));
 }
 
-Outcome Workshop::wait_for(pid_t process) const {
+pid_t Workshop::start(const std::string& command, const std::string& output) const {
+  return start_shell(Identity::own, command, path("output/" + output));
+}
+
+Outcome Workshop::wait_for(pid_t process, const std::string& output) const {
   Outcome outcome;
   outcome.status = wait_status(process);
-  outcome.out = read_text(path("output/background.out"));
-  outcome.err = read_text(path("output/background.err"));
+  outcome.out = read_text(path("output/" + output + ".out"));
+  outcome.err = read_text(path("output/" + output + ".err"));
   return outcome;
 }
 

@@ -37,7 +37,10 @@ class Workshop {
   Outcome pghaul_with_faults(const std::string& faults, const std::string& arguments) const;
   // Started in the background; the outcome is collected by wait_for().
   pid_t start_pghaul(const std::string& arguments) const;
-  Outcome wait_for(pid_t process) const;
+  Outcome wait_for(pid_t process) const { return wait_for(process, "background"); }
+  // A shell command as whoever runs the test; `output` tells such processes apart.
+  pid_t start(const std::string& command, const std::string& output) const;
+  Outcome wait_for(pid_t process, const std::string& output) const;
 
  private:
   std::string directory_;

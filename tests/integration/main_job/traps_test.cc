@@ -252,8 +252,8 @@ TEST_F(Traps, TornPagesAreReadAgainAndDamagedOnesAreAllNamed) {
   ASSERT_TRUE(server->stop());
   const std::string view = workshop.path("view");
   ASSERT_EQ(workshop.shell_as_server("mkdir " + view).status, 0);
-  workshop.shell(format("{} {} {} 7 > {} 2>&1 &", HAUL_TEARING_FS, server->data_directory(), view,
-                        workshop.path("tearing.log")));
+  workshop.shell(format("{} {} {} tear:7 > {} 2>&1 &", HAUL_FAULT_FS, server->data_directory(),
+                        view, workshop.path("fault_fs.log")));
   for (int i = 0; i < 100 && !std::filesystem::exists(view + "/PG_VERSION"); ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }

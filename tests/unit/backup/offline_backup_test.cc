@@ -93,6 +93,7 @@ class OfflineBackup : public testing::Test {
     environment.log = &log;
     environment.stop = stop.get_token();
     environment.progress = &progress;
+    environment.spool = [this] { return source_disk.open(""); };
     environment.program = "test";
     environment.open_directory =
         [this](const std::string& path) -> Result<std::unique_ptr<io::Directory>> {

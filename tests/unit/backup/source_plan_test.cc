@@ -1,10 +1,17 @@
 #include "engine/backup/source_plan.h"
 
 #include <algorithm>
+#include <functional>
+#include <map>
+#include <optional>
+#include <utility>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/format.h"
+#include "engine/repository/tree.h"
+#include "io/fault_directory.h"
 #include "io/sim_directory.h"
 #include "tests/support/fake_cluster.h"
 #include "tests/support/file_content.h"
@@ -12,9 +19,11 @@
 namespace haul::backup {
 namespace {
 
+using support::code_of;
 using support::write_file;
 using testing::Contains;
 using testing::ElementsAre;
+using testing::IsEmpty;
 using testing::Not;
 
 class SimClock final : public Clock {
@@ -27,6 +36,33 @@ class SimClock final : public Clock {
   }
   int sleeps = 0;
   std::function<void()> on_sleep;
+};
+
+// Everything that was planned, in the order in which it came.
+struct SourcePlan : public PlanSink {
+  std::vector<PlannedDirectory> directories;
+  std::vector<PlannedFile> files;
+  std::vector<PlannedLink> links;
+  std::vector<std::string> order;
+  SourceSummary summary;
+  // Called with every file's path; its failure is the sink's.
+  std::function<Status(const std::string&)> on_file = [](const std::string&) { return ok(); };
+
+  Status directory(PlannedDirectory directory) override {
+    order.push_back(directory.path);
+    directories.push_back(std::move(directory));
+    return ok();
+  }
+  Status file(PlannedFile file) override {
+    order.push_back(file.path);
+    files.push_back(std::move(file));
+    return on_file(files.back().path);
+  }
+  Status link(PlannedLink link) override {
+    order.push_back(link.path);
+    links.push_back(std::move(link));
+    return ok();
+  }
 };
 
 class SourcePlanTest : public testing::Test {
@@ -47,10 +83,25 @@ class SourcePlanTest : public testing::Test {
         "/data", [this](const std::string& path) { return disk.open(path.substr(1)); }, control);
   }
 
+  // The same through a plan of faults.
+  Result<std::unique_ptr<SourceTree>> open_source(const std::shared_ptr<io::FaultPlan>& plan) {
+    return SourceTree::open(
+        "/data",
+        [&](const std::string& path) -> Result<std::unique_ptr<io::Directory>> {
+          return io::make_fault_directory(HAUL_TRY(disk.open(path.substr(1))), plan);
+        },
+        control);
+  }
+
+  Result<SourceSummary> scan(PlanSink& sink, std::stop_token stop = {}) {
+    source = open_source().value();
+    return plan_source(*source, control, sorting, std::move(stop), sink);
+  }
   // The plan of what is there now.
   SourcePlan plan() {
-    source = open_source().value();
-    return plan_source(*source, control, {}).value();
+    SourcePlan planned;
+    planned.summary = scan(planned).value();
+    return planned;
   }
 
   void put(const std::string& path, const std::string& content = "x") {
@@ -70,6 +121,11 @@ class SourcePlanTest : public testing::Test {
   }
 
   io::SimDisk disk;
+  int spools_opened = 0;
+  SorterOptions sorting{.spool = [this] {
+    ++spools_opened;
+    return disk.open("");
+  }};
   std::unique_ptr<io::Directory> top;
   std::unique_ptr<io::Directory> data;
   postgres::ControlFile control;
@@ -218,7 +274,7 @@ TEST_F(SourcePlanTest, TwoLinksToOneDirectoryCopyItOnce) {
   EXPECT_EQ(
       std::ranges::count_if(paths(planned), [](const std::string& p) { return p.ends_with("/x"); }),
       1);
-  EXPECT_EQ(planned.warnings.size(), 1U);
+  EXPECT_EQ(planned.summary.warnings.size(), 1U);
 }
 
 TEST_F(SourcePlanTest, LinkedWalDirectoryBecomesADirectory) {
@@ -240,24 +296,222 @@ TEST_F(SourcePlanTest, OtherLinksAreRecordedWithAWarning) {
   ASSERT_EQ(planned.links.size(), 1U);
   EXPECT_EQ(planned.links[0].path, "pg_ident.conf");
   EXPECT_EQ(planned.links[0].target, "/etc/postgresql.conf");
-  EXPECT_EQ(planned.warnings.size(), 1U);
+  EXPECT_EQ(planned.summary.warnings.size(), 1U);
 }
 
 TEST_F(SourcePlanTest, SizesAddUp) {
   const SourcePlan planned = plan();
   std::uint64_t bytes = 0;
   for (const PlannedFile& file : planned.files) bytes += file.size_hint_bytes;
-  EXPECT_EQ(planned.bytes, bytes);
+  EXPECT_EQ(planned.summary.bytes, bytes);
+  EXPECT_EQ(planned.summary.files, planned.files.size());
   EXPECT_GE(bytes, 47U * support::kFakePageSize);
 }
 
 TEST_F(SourcePlanTest, StopRequestEndsTheScan) {
   std::stop_source stop;
   stop.request_stop();
-  source = open_source().value();
-  const auto planned = plan_source(*source, control, stop.get_token());
-  ASSERT_FALSE(planned);
-  EXPECT_EQ(planned.error().code(), ErrorCode::interrupted);
+  SourcePlan planned;
+  EXPECT_EQ(code_of(scan(planned, stop.get_token())), ErrorCode::interrupted);
+  EXPECT_THAT(planned.order, IsEmpty());
+}
+
+TEST_F(SourcePlanTest, StopRequestEndsTheScanBetweenFiles) {
+  std::stop_source stop;
+  SourcePlan planned;
+  planned.on_file = [&](const std::string&) {
+    stop.request_stop();
+    return ok();
+  };
+  EXPECT_EQ(code_of(scan(planned, stop.get_token())), ErrorCode::interrupted);
+  EXPECT_EQ(planned.files.size(), 1U);
+}
+
+TEST_F(SourcePlanTest, FailureOfTheSinkEndsTheScan) {
+  SourcePlan planned;
+  planned.on_file = [](const std::string& path) -> Status {
+    if (path != "base/5/16384") return ok();
+    return Error(ErrorCode::busy, "the queue is gone");
+  };
+  EXPECT_EQ(code_of(scan(planned)), ErrorCode::busy);
+  EXPECT_EQ(planned.files.back().path, "base/5/16384");
+}
+
+TEST_F(SourcePlanTest, OrderIsThatOfTheTree) {
+  ASSERT_TRUE(data->make_directory("base/50", 0700));
+  ASSERT_TRUE(data->make_directory("a", 0700));
+  ASSERT_TRUE(data->make_directory("a.b", 0700));
+  for (const char* path : {"base/5/9", "base/5/10", "base/5/10.1", "base/5/10.10", "base/5/10.2",
+                           "base/5/10_fsm", "base/50/1", "a/z", "a-", "a.b/1", "a0", "10", "9a"}) {
+    put(path);
+  }
+  const std::vector<std::string> order = plan().order;
+  EXPECT_GT(order.size(), 30U);
+  for (std::size_t i = 1; i < order.size(); ++i) {
+    EXPECT_TRUE(repository::compare_paths(order[i - 1], order[i]) < 0) << order[i];
+  }
+}
+
+TEST_F(SourcePlanTest, NamesThatDifferInLeadingZerosComeOneAfterTheOther) {
+  ASSERT_TRUE(data->make_directory("log", 0700));
+  for (const char* directory : {"log/1", "log/01"}) {
+    ASSERT_TRUE(data->make_directory(directory, 0700));
+    put(std::string(directory) + "/a");
+    put(std::string(directory) + "/b");
+  }
+  std::vector<std::string> order = plan().order;
+  std::erase_if(order, [](const std::string& path) { return !path.starts_with("log/"); });
+  EXPECT_THAT(order, ElementsAre("log/01", "log/01/a", "log/01/b", "log/1", "log/1/a", "log/1/b"));
+  // A tree has them otherwise, which is why its entries are sorted once more.
+  EXPECT_TRUE(repository::compare_paths("log/1/a", "log/01/b") < 0);
+}
+
+TEST_F(SourcePlanTest, SmallDirectoriesNeedNoSpool) {
+  plan();
+  EXPECT_EQ(spools_opened, 0);
+}
+
+TEST_F(SourcePlanTest, EveryRelationHasItsOwnInitForkDecide) {
+  // Between the forks of others, before and after them, and beside names of another kind.
+  for (const char* path :
+       {"base/5/9_init", "base/5/9", "base/5/10", "base/5/100_init", "base/5/100_vm",
+        "base/5/100.1", "base/5/101", "base/5/10a", "base/5/4294967295_init", "base/5/4294967295",
+        "base/5/7_init", "base/5/x_init", "base/5/x"}) {
+    put(path);
+  }
+  std::vector<std::string> planned = paths(plan());
+  std::erase_if(planned, [](const std::string& path) { return !path.starts_with("base/5/"); });
+  EXPECT_THAT(planned,
+              ElementsAre("base/5/7_init", "base/5/9_init", "base/5/10", "base/5/10a",
+                          "base/5/100_init", "base/5/101", "base/5/16384", "base/5/4294967295_init",
+                          "base/5/PG_VERSION", "base/5/x", "base/5/x_init"));
+}
+
+TEST_F(SourcePlanTest, LargeDirectoryIsSortedInTheSpool) {
+  constexpr int kFiles = 12'000;
+  for (int i = 0; i < kFiles; ++i) put(format("base/5/{}", 20'000 + i));
+  put("base/5/20000_init");
+  sorting.memory_bytes = kSorterMemoryMin;
+  const std::vector<std::string> planned = paths(plan());
+  EXPECT_EQ(spools_opened, 1);
+  EXPECT_EQ(planned.size(), 9U + kFiles);
+  EXPECT_THAT(planned, Not(Contains("base/5/20000")));
+  for (std::size_t i = 1; i < planned.size(); ++i) {
+    EXPECT_TRUE(repository::compare_paths(planned[i - 1], planned[i]) < 0) << planned[i];
+  }
+}
+
+TEST_F(SourcePlanTest, ManyInitForksAreSortedInTheSpool) {
+  constexpr int kInitForks = 24'000;
+  for (int i = 0; i < kInitForks; ++i) put(format("base/5/{}_init", 20'000 + i));
+  put("base/5/43999");
+  put("base/5/44000");
+  sorting.memory_bytes = kSorterMemoryMin;
+  const std::vector<std::string> planned = paths(plan());
+  EXPECT_EQ(spools_opened, 2);
+  EXPECT_EQ(planned.size(), 9U + kInitForks + 1);
+  EXPECT_THAT(planned, Not(Contains("base/5/43999")));
+}
+
+TEST_F(SourcePlanTest, SpoolThatIsMissingDoesNotPassForAVanishedDirectory) {
+  for (int i = 0; i < 12'000; ++i) put(format("base/5/{}", 20'000 + i));
+  sorting.memory_bytes = kSorterMemoryMin;
+  sorting.spool = [this] { return disk.open("no"); };
+  SourcePlan planned;
+  EXPECT_EQ(code_of(scan(planned)), ErrorCode::not_found);
+}
+
+TEST_F(SourcePlanTest, RelationThatVanishesIsLeftOut) {
+  put("base/5/20000");
+  SourcePlan planned;
+  planned.on_file = [&](const std::string& path) {
+    return path == "base/5/16384" ? data->remove_file("base/5/20000") : ok();
+  };
+  ASSERT_TRUE(scan(planned));
+  EXPECT_THAT(paths(planned), Contains("base/5/PG_VERSION"));
+  EXPECT_THAT(paths(planned), Not(Contains("base/5/20000")));
+}
+
+TEST_F(SourcePlanTest, DatabaseFileThatVanishesIsToBeSettled) {
+  SourcePlan planned;
+  planned.on_file = [&](const std::string& path) {
+    return path == "base/5/16384" ? data->remove_file("base/5/PG_VERSION") : ok();
+  };
+  const auto summary = scan(planned);
+  ASSERT_TRUE(summary);
+  EXPECT_THAT(summary->vanished_with_directory, ElementsAre("base/5/PG_VERSION"));
+  EXPECT_THAT(summary->database_files, ElementsAre("base/1/PG_VERSION"));
+}
+
+TEST_F(SourcePlanTest, DatabaseThatVanishesIsLeftOut) {
+  ASSERT_TRUE(data->make_directory("base/777", 0700));
+  SourcePlan planned;
+  planned.on_file = [&](const std::string& path) {
+    return path == "base/5/16384" ? data->remove_directory("base/777") : ok();
+  };
+  ASSERT_TRUE(scan(planned));
+  EXPECT_THAT(directories(planned), Not(Contains("base/777")));
+}
+
+TEST_F(SourcePlanTest, OtherFileThatVanishesFails) {
+  SourcePlan planned;
+  planned.on_file = [&](const std::string& path) {
+    return path == "global/1262" ? data->remove_file("postgresql.conf") : ok();
+  };
+  const auto summary = scan(planned);
+  ASSERT_EQ(code_of(summary), ErrorCode::not_found);
+  EXPECT_NE(summary.error().message().find("postgresql.conf"), std::string::npos);
+}
+
+TEST_F(SourcePlanTest, FailureOfTheDeviceEndsTheScan) {
+  ASSERT_TRUE(data->make_link("/etc/x", "x.conf"));
+  for (const std::string operation : {"list", "info", "read_link"}) {
+    for (std::uint64_t call = 1;; ++call) {
+      const auto plan = io::parse_fault_plan(format("{}:{}:eio", operation, call)).value();
+      auto opened = open_source(plan);
+      if (!opened) continue;  // not yet a call of the scan
+      source = std::move(opened).take();
+      SourcePlan planned;
+      const auto summary = plan_source(*source, control, sorting, {}, planned);
+      if (plan->calls(operation) < call) {
+        EXPECT_TRUE(summary);
+        EXPECT_GT(call, operation == "read_link" ? 1U : 8U) << operation;
+        break;
+      }
+      EXPECT_EQ(code_of(summary), ErrorCode::io) << operation << " " << call;
+    }
+  }
+}
+
+TEST_F(SourcePlanTest, DirectoryThatIsGoneWhenItIsListedCountsAsVanished) {
+  // Its own look succeeds; only the listing that follows does not find it.
+  std::map<std::string, std::uint64_t> listing;
+  class Watch final : public SourcePlan {
+   public:
+    Watch(io::FaultPlan& plan, std::map<std::string, std::uint64_t>& listing)
+        : plan_(plan), listing_(listing) {}
+    Status directory(PlannedDirectory directory) override {
+      listing_[directory.path] = plan_.calls("list");
+      return ok();
+    }
+
+   private:
+    io::FaultPlan& plan_;
+    std::map<std::string, std::uint64_t>& listing_;
+  };
+  const auto counting = io::parse_fault_plan("").value();
+  source = open_source(counting).value();
+  Watch watch(*counting, listing);
+  ASSERT_TRUE(plan_source(*source, control, sorting, {}, watch));
+
+  for (const auto& [path, tolerated] : {std::pair("base/5", true), std::pair("pg_xact", false)}) {
+    source = open_source(io::parse_fault_plan(format("list:{}:enoent", listing.at(path))).value())
+                 .value();
+    SourcePlan planned;
+    EXPECT_EQ(code_of(plan_source(*source, control, sorting, {}, planned)),
+              tolerated ? std::nullopt : std::optional(ErrorCode::not_found));
+    EXPECT_THAT(directories(planned), Not(Contains(path)));
+  }
 }
 
 TEST_F(SourcePlanTest, DatabaseWithoutItsMapFailsUnlessItCameOrWentMeanwhile) {
@@ -265,15 +519,15 @@ TEST_F(SourcePlanTest, DatabaseWithoutItsMapFailsUnlessItCameOrWentMeanwhile) {
   const SourcePlan planned = plan();
   const postgres::DatabasePlace whole{1, postgres::kDefaultTablespace};
   const postgres::DatabasePlace broken{5, postgres::kDefaultTablespace};
-  EXPECT_TRUE(check_databases(planned, *source, {whole}, {whole}));
-  EXPECT_TRUE(check_databases(planned, *source, {whole, broken}, {whole}));
-  EXPECT_TRUE(check_databases(planned, *source, {whole}, {whole, broken}));
-  const Status status = check_databases(planned, *source, {whole, broken}, {whole, broken});
+  EXPECT_TRUE(check_databases(planned.summary, *source, {whole}, {whole}));
+  EXPECT_TRUE(check_databases(planned.summary, *source, {whole, broken}, {whole}));
+  EXPECT_TRUE(check_databases(planned.summary, *source, {whole}, {whole, broken}));
+  const Status status = check_databases(planned.summary, *source, {whole, broken}, {whole, broken});
   ASSERT_FALSE(status);
   EXPECT_EQ(status.error().code(), ErrorCode::server_state);
   EXPECT_NE(status.error().message().find("base/5/pg_filenode.map"), std::string::npos);
   // In a tablespace that was not planned at all.
-  EXPECT_FALSE(check_databases(planned, *source, {{1, 16500}}, {{1, 16500}}));
+  EXPECT_FALSE(check_databases(planned.summary, *source, {{1, 16500}}, {{1, 16500}}));
 }
 
 TEST_F(SourcePlanTest, DatabaseFileGoneWithItsDirectoryIsFine) {

@@ -27,6 +27,7 @@ class TestPlatform final : public Platform {
   std::optional<std::string> variable(const std::string& name) override;
   std::string working_directory() override { return "/here"; }
   repository::LocalOwner repository_owner() override { return owner; }
+  io::RingFactory rings() override { return io::open_ring; }
   Clock& clock() override { return clock_; }
   Random& random() override { return random_; }
 

@@ -197,8 +197,9 @@ TEST_F(Commands, BackupOfBadPagesEndsWithThree) {
 }
 
 TEST_F(Commands, BackupOptionsAreChecked) {
-  for (const std::string option : {"--checkpoint=slow", "--wal=archive", "--compress=gzip",
-                                   "--jobs=0", "--jobs=-1", "--label=a\nb", "--offline=maybe"}) {
+  for (const std::string option :
+       {"--checkpoint=slow", "--wal=archive", "--compress=gzip", "--jobs=0", "--jobs=-1",
+        "--label=a\nb", "--offline=maybe", "--rate=0", "--rate=fast", "--io=aio"}) {
     const Outcome outcome = pghaul.on_repository({"backup", "-D", "/data", option});
     EXPECT_EQ(outcome.status, kUsage) << option;
     EXPECT_THAT(outcome.err, StartsWith("pghaul: error: ")) << option;

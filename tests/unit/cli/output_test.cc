@@ -16,6 +16,7 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using testing::EndsWith;
 using testing::HasSubstr;
 
 TEST(Quantity, SizesAreReadWithTheUnitsOfPostgres) {
@@ -78,6 +79,12 @@ TEST(Progress, LineShowsHowFarAndHowFast) {
       progress_line(half_way(), seconds(61)),
       "backup main  full  [============>       ]  61%  61.0/100.0 GiB  1.0 GiB/s  stored 30.5 "
       "GiB (2.0x)  ETA 0:39");
+}
+
+TEST(Progress, LineNamesTheWayOfReadingOnceItIsKnown) {
+  ProgressView view = half_way();
+  view.io_backend = "uring, unregistered";
+  EXPECT_THAT(progress_line(view, seconds(61)), EndsWith("ETA 0:39  io: uring, unregistered"));
 }
 
 TEST(Progress, LineOfAPhaseWithoutBytesIsItsName) {

@@ -215,6 +215,9 @@ TEST_F(PosixObjectStoreTest, ForeignFileInTheTreeIsCorrupt) {
   const auto listed = store().list("a");
   ASSERT_EQ(code_of(listed), ErrorCode::corrupt);
   EXPECT_THAT(listed.error().message(), ::testing::HasSubstr("a/link"));
+  const auto names = store().list_names("a");
+  ASSERT_EQ(code_of(names), ErrorCode::corrupt);
+  EXPECT_THAT(names.error().message(), ::testing::HasSubstr("a/link"));
   EXPECT_EQ(code_of(store().get("a/link", kNoLimit)), ErrorCode::corrupt);
   EXPECT_EQ(code_of(store().head("a/link")), ErrorCode::corrupt);
 }
@@ -224,6 +227,7 @@ TEST_F(PosixObjectStoreTest, ForeignDirectoryLinkIsCorrupt) {
   ASSERT_TRUE(root().make_link("a", "link"));
   EXPECT_EQ(code_of(store().list("")), ErrorCode::corrupt);
   EXPECT_EQ(code_of(store().list("link")), ErrorCode::corrupt);
+  EXPECT_EQ(code_of(store().list_names("link")), ErrorCode::corrupt);
   EXPECT_EQ(code_of(store().get("link/b", kNoLimit)), ErrorCode::corrupt);
   EXPECT_EQ(code_of(store().head("link/b")), ErrorCode::corrupt);
   EXPECT_EQ(code_of(store().remove("link/b")), ErrorCode::corrupt);
@@ -235,6 +239,7 @@ TEST_F(PosixObjectStoreTest, FailureOfTheDeviceIsNotAbsence) {
   use_plan("open:*:eio,open_directory:*:eacces,info:*:eio,remove_file:*:eio");
   EXPECT_EQ(code_of(store().get("a/b", kNoLimit)), ErrorCode::io);
   EXPECT_EQ(code_of(store().list("")), ErrorCode::permission);
+  EXPECT_EQ(code_of(store().list_names("")), ErrorCode::permission);
   EXPECT_EQ(code_of(store().head("a/b")), ErrorCode::io);
   EXPECT_EQ(code_of(store().remove("a/b")), ErrorCode::io);
 }
@@ -245,6 +250,8 @@ TEST_F(PosixObjectStoreTest, FailureWhileListingIsReported) {
   EXPECT_EQ(code_of(store().list("")), ErrorCode::io);
   use_plan("info:1:eio");
   EXPECT_EQ(code_of(store().list("")), ErrorCode::io);
+  use_plan("list:1:eio");
+  EXPECT_EQ(code_of(store().list_names("")), ErrorCode::io);
 }
 
 TEST_F(PosixObjectStoreTest, WhatVanishesWhileListingIsAbsent) {

@@ -282,7 +282,9 @@ class ScriptedDirectory final : public io::Directory {
   Status publish(io::File&, std::string_view) override { return refused(); }
   Status publish_over(io::File&, std::string_view) override { return refused(); }
   Result<io::FileInfo> info(std::string_view) override { return refused(); }
-  Result<std::vector<io::DirectoryEntry>> list(std::string_view) override { return refused(); }
+  Status for_each_entry(std::string_view, const io::DirectoryEntryVisitor&) override {
+    return refused();
+  }
   Result<std::string> read_link(std::string_view) override { return refused(); }
   Status make_directory(std::string_view, std::uint32_t) override { return refused(); }
   Status make_link(const std::string&, std::string_view) override { return refused(); }
@@ -291,6 +293,8 @@ class ScriptedDirectory final : public io::Directory {
   Status remove_file(std::string_view) override { return refused(); }
   Status remove_directory(std::string_view) override { return refused(); }
   Status sync_directory(std::string_view) override { return refused(); }
+  Status sync_file_system() override { return refused(); }
+  bool can_sync_file_system() override { return false; }
   Result<std::unique_ptr<io::Directory>> open_directory(std::string_view) override {
     return refused();
   }

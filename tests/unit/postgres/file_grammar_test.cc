@@ -244,27 +244,6 @@ TEST(Vanishing, WhatMakesTheClusterNeverVanishes) {
   }
 }
 
-TEST(UnloggedFilter, ForksBesideAnInitForkAreSkipped) {
-  UnloggedFilter filter;
-  filter.saw({"base/5", 16384, Fork::main, 0});
-  filter.saw({"base/5", 16384, Fork::init, 0});
-  EXPECT_TRUE(filter.skips({"base/5", 16384, Fork::main, 0}));
-  EXPECT_TRUE(filter.skips({"base/5", 16384, Fork::main, 7}));
-  EXPECT_TRUE(filter.skips({"base/5", 16384, Fork::fsm, 0}));
-  EXPECT_TRUE(filter.skips({"base/5", 16384, Fork::vm, 0}));
-  EXPECT_FALSE(filter.skips({"base/5", 16384, Fork::init, 0}));
-  EXPECT_EQ(filter.init_forks(), 1U);
-}
-
-TEST(UnloggedFilter, OtherRelationsAreCopied) {
-  UnloggedFilter filter;
-  filter.saw({"base/5", 16384, Fork::init, 0});
-  filter.saw({"base/5", 16385, Fork::main, 0});
-  EXPECT_FALSE(filter.skips({"base/5", 16385, Fork::main, 0}));
-  EXPECT_FALSE(filter.skips({"base/6", 16384, Fork::main, 0}));
-  EXPECT_FALSE(filter.skips({kTablespace, 16384, Fork::main, 0}));
-}
-
 TEST(Names, ClassesAndForksHaveNames) {
   EXPECT_EQ(to_string(Fork::main), "main");
   EXPECT_EQ(to_string(Fork::fsm), "fsm");

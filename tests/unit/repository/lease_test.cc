@@ -164,6 +164,36 @@ TEST(Lease, IsBusyWhenEveryNameIsTakenFromUnderIt) {
   EXPECT_EQ(code_of(fixture.create()), ErrorCode::busy);
 }
 
+// Fails every listing that reaches down to the packs, of which there may be any number.
+class ShallowStore final : public support::ForwardingStore {
+ public:
+  using ForwardingStore::ForwardingStore;
+  Result<std::vector<io::ObjectInfo>> list(const std::string&) override {
+    return Error(ErrorCode::io, "not so deep");
+  }
+};
+
+TEST(Lease, IsCreatedAndListedWithoutListingPacks) {
+  LeaseFixture fixture(
+      [](io::ObjectStore& inner) { return std::make_unique<ShallowStore>(inner); });
+  EXPECT_EQ(fixture.created_id(), "20261123T020222Z-F");
+  EXPECT_EQ(list_leases(fixture.cluster).value().size(), 1U);
+}
+
+TEST(Lease, FailureOfAListingIsReported) {
+  class UnlistedStore final : public support::ForwardingStore {
+   public:
+    using ForwardingStore::ForwardingStore;
+    Result<io::ObjectNames> list_names(const std::string&) override {
+      return Error(ErrorCode::io, "the device failed");
+    }
+  };
+  LeaseFixture fixture(
+      [](io::ObjectStore& inner) { return std::make_unique<UnlistedStore>(inner); });
+  EXPECT_EQ(code_of(fixture.create()), ErrorCode::io);
+  EXPECT_EQ(code_of(list_leases(fixture.cluster)), ErrorCode::io);
+}
+
 // Fails the first operation of a name, and signals every replacement.
 class WatchedStore final : public support::ForwardingStore {
  public:

@@ -1,12 +1,15 @@
 #include "engine/repository/repository.h"
 
 #include <functional>
+#include <utility>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/json.h"
 #include "engine/repository/framed_object.h"
+#include "io/posix_object_store.h"
+#include "io/sim_directory.h"
 #include "tests/support/file_content.h"
 #include "tests/support/forwarding_store.h"
 #include "tests/support/manual_clock.h"
@@ -140,6 +143,61 @@ TEST(RepositoryInit, StoreThatOverwritesIsUnsupported) {
   EXPECT_THAT(empty.store->list("").value(), IsEmpty());
 }
 
+// Runs another init to its end after the first put of one.
+class OvertakenStore final : public support::ForwardingStore {
+ public:
+  OvertakenStore(io::ObjectStore& inner, std::function<void()> meanwhile)
+      : ForwardingStore(inner), meanwhile_(std::move(meanwhile)) {}
+  Status put_if_absent(const std::string& key, ByteSpan bytes) override {
+    const Status put = inner().put_if_absent(key, bytes);
+    if (meanwhile_) std::exchange(meanwhile_, nullptr)();
+    return put;
+  }
+
+ private:
+  std::function<void()> meanwhile_;
+};
+
+TEST(RepositoryInit, ThatAnotherOneOvertakesIsAlreadyExists) {
+  Empty empty;
+  SeededRandom random(2);
+  OvertakenStore store(*empty.store, [&] { HAUL_ASSERT(empty.init().has_value()); });
+  EXPECT_EQ(code_of(Repository::init(store, {}, random, empty.clock)), ErrorCode::already_exists);
+  EXPECT_THAT(empty.store->list("").value(),
+              ElementsAre(::testing::Field(&io::ObjectInfo::key, "config")));
+  EXPECT_TRUE(Repository::open(std::move(empty.store)));
+}
+
+// Fails the puts, heads or syncs that come after the config was put, which it is all the same.
+class FailingAfterConfigStore final : public support::ForwardingStore {
+ public:
+  enum class What { put, sync };
+  FailingAfterConfigStore(io::ObjectStore& inner, What what)
+      : ForwardingStore(inner), what_(what) {}
+  Status put_if_absent(const std::string& key, ByteSpan bytes) override {
+    HAUL_TRY(inner().put_if_absent(key, bytes));
+    if (key == kConfigKey && what_ == What::put) return Error(ErrorCode::io, "the device failed");
+    return ok();
+  }
+  Status make_durable(const std::string& prefix) override {
+    if (what_ == What::sync) return Error(ErrorCode::io, "the device failed");
+    return inner().make_durable(prefix);
+  }
+
+ private:
+  const What what_;
+};
+
+TEST(RepositoryInit, FailureOnceTheConfigIsThereTakesItAway) {
+  for (const auto what :
+       {FailingAfterConfigStore::What::put, FailingAfterConfigStore::What::sync}) {
+    Empty empty;
+    FailingAfterConfigStore store(*empty.store, what);
+    EXPECT_EQ(code_of(Repository::init(store, {}, empty.random, empty.clock)), ErrorCode::io);
+    EXPECT_THAT(empty.store->list("").value(), IsEmpty());
+  }
+}
+
 TEST(RepositoryInit, RandomnessThatFailsIsReported) {
   class NoRandom final : public Random {
    public:
@@ -244,6 +302,40 @@ TEST(RepositoryClusters, AreThoseWithObjects) {
     ASSERT_TRUE(repository.store().put_if_absent(key, bytes_of("x")));
   }
   EXPECT_THAT(repository.clusters().value(), ElementsAre("a", "b"));
+}
+
+TEST(RepositoryClusters, AreNotThoseOfWhichOnlyDirectoriesAreLeft) {
+  io::SimDisk disk;
+  Empty empty;
+  empty.store = io::make_posix_object_store(disk.open("").value(), {});
+  ASSERT_TRUE(empty.init());
+  empty.put("clusters/gone/leases/x");
+  empty.put("clusters/there/packs/x/y");
+  ASSERT_TRUE(empty.store->remove("clusters/gone/leases/x"));
+  const Repository repository = Repository::open(std::move(empty.store)).value();
+  EXPECT_THAT(repository.clusters().value(), ElementsAre("there"));
+}
+
+TEST(RepositoryClusters, FailureOfAListingIsReported) {
+  class UnlistedStore final : public support::ForwardingStore {
+   public:
+    UnlistedStore(std::unique_ptr<io::ObjectStore> inner, std::string prefix)
+        : ForwardingStore(std::move(inner)), prefix_(std::move(prefix)) {}
+    Result<io::ObjectNames> list_names(const std::string& prefix) override {
+      if (prefix == prefix_) return Error(ErrorCode::io, "the device failed");
+      return inner().list_names(prefix);
+    }
+
+   private:
+    const std::string prefix_;
+  };
+  for (const std::string prefix : {"clusters", "clusters/main", "clusters/main/leases"}) {
+    auto store = initialized();
+    ASSERT_TRUE(store->put_if_absent("clusters/main/leases/x", bytes_of("x")));
+    const Repository repository =
+        Repository::open(std::make_unique<UnlistedStore>(std::move(store), prefix)).value();
+    EXPECT_EQ(code_of(repository.clusters()), ErrorCode::io) << prefix;
+  }
 }
 
 TEST(RepositoryStillThere, UntilItsConfigGoesOrIsAnothers) {

@@ -12,6 +12,7 @@ namespace {
 using support::code_of;
 
 constexpr std::uint64_t kSeeds = 3;
+constexpr auto kOneByOne = io::SimDisk::FileSystemSync::unsupported;
 
 class RestoreFaultTest : public testing::Test {
  protected:
@@ -28,8 +29,10 @@ class RestoreFaultTest : public testing::Test {
     backup_.file("pg_tblspc/16385/PG_15_202209061/1", support::pattern(5000, 2)).commit();
   }
 
-  std::uint64_t operations_of_a_restore() {
+  std::uint64_t operations_of_a_restore(
+      io::SimDisk::FileSystemSync sync = io::SimDisk::FileSystemSync::supported) {
     SimTarget target;
+    target.disk.set_file_system_sync(sync);
     const std::uint64_t before = target.disk.operations();
     HAUL_ASSERT(RestoreRun(repository_, target)().has_value());
     return target.disk.operations() - before;
@@ -61,12 +64,15 @@ class RestoreFaultTest : public testing::Test {
   // Loses power at every operation, with several outcomes each. Tells of the first crash that
   // leaves a startable directory that is not whole, or that takes back what was reported as
   // restored.
-  std::optional<std::string> first_violation(io::SimBreakage breakage) {
-    const std::uint64_t operations = operations_of_a_restore();
+  std::optional<std::string> first_violation(
+      io::SimBreakage breakage,
+      io::SimDisk::FileSystemSync sync = io::SimDisk::FileSystemSync::supported) {
+    const std::uint64_t operations = operations_of_a_restore(sync);
     for (std::uint64_t operation = 1; operation <= operations + 1; ++operation) {
       for (std::uint64_t seed = operation * kSeeds; seed < (operation + 1) * kSeeds; ++seed) {
         SimTarget target;
         target.disk.set_breakage(breakage);
+        target.disk.set_file_system_sync(sync);
         target.disk.set_fault(fault_at(target, operation, io::SimFault::Kind::power_loss));
         const bool restored = RestoreRun(repository_, target)().has_value();
         target.disk.crash(seed);
@@ -95,12 +101,24 @@ TEST_F(RestoreFaultTest, PowerLossAtEveryOperationLeavesAllOrNothing) {
   EXPECT_EQ(first_violation({io::SimBreakage::Kind::none}), std::nullopt);
 }
 
+TEST_F(RestoreFaultTest, PowerLossLeavesAllOrNothingWhereFilesAreSyncedOneByOne) {
+  EXPECT_EQ(first_violation({io::SimBreakage::Kind::none}, kOneByOne), std::nullopt);
+}
+
 TEST_F(RestoreFaultTest, DiskThatIgnoresFileSyncIsNoticed) {
   EXPECT_NE(first_violation({io::SimBreakage::Kind::file_sync_is_ignored}), std::nullopt);
+  EXPECT_NE(first_violation({io::SimBreakage::Kind::file_sync_is_ignored}, kOneByOne),
+            std::nullopt);
+}
+
+TEST_F(RestoreFaultTest, DiskThatIgnoresFileSystemSyncIsNoticed) {
+  EXPECT_NE(first_violation({io::SimBreakage::Kind::file_system_sync_is_ignored}), std::nullopt);
 }
 
 TEST_F(RestoreFaultTest, DiskThatIgnoresDirectorySyncIsNoticed) {
   EXPECT_NE(first_violation({io::SimBreakage::Kind::directory_sync_is_ignored}), std::nullopt);
+  EXPECT_NE(first_violation({io::SimBreakage::Kind::directory_sync_is_ignored}, kOneByOne),
+            std::nullopt);
 }
 
 TEST_F(RestoreFaultTest, FinishedRestoreSurvivesAnyCrash) {
@@ -130,14 +148,16 @@ struct FaultCase {
   const char* name;
   ErrorCode code;
   io::SimFault::Kind kind;
+  io::SimDisk::FileSystemSync sync = io::SimDisk::FileSystemSync::supported;
 };
 
 class FailingDiskTest : public RestoreFaultTest, public testing::WithParamInterface<FaultCase> {};
 
 TEST_P(FailingDiskTest, FailureAtEveryOperationIsReportedAndNothingStarts) {
-  const std::uint64_t operations = operations_of_a_restore();
+  const std::uint64_t operations = operations_of_a_restore(GetParam().sync);
   for (std::uint64_t operation = 1; operation <= operations; ++operation) {
     SimTarget target;
+    target.disk.set_file_system_sync(GetParam().sync);
     target.disk.set_fault(fault_at(target, operation, GetParam().kind));
     const auto report = RestoreRun(repository_, target)();
     ASSERT_EQ(code_of(report), GetParam().code) << "operation " << operation;
@@ -147,8 +167,11 @@ TEST_P(FailingDiskTest, FailureAtEveryOperationIsReportedAndNothingStarts) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, FailingDiskTest,
-    testing::Values(FaultCase{"NoSpace", ErrorCode::no_space, io::SimFault::Kind::no_space},
-                    FaultCase{"IoError", ErrorCode::io, io::SimFault::Kind::io_error}),
+    testing::Values(
+        FaultCase{"NoSpace", ErrorCode::no_space, io::SimFault::Kind::no_space},
+        FaultCase{"IoError", ErrorCode::io, io::SimFault::Kind::io_error},
+        FaultCase{"NoSpaceOneByOne", ErrorCode::no_space, io::SimFault::Kind::no_space, kOneByOne},
+        FaultCase{"IoErrorOneByOne", ErrorCode::io, io::SimFault::Kind::io_error, kOneByOne}),
     [](const auto& tested) { return std::string(tested.param.name); });
 
 }  // namespace

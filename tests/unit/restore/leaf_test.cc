@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "compress/digest.h"
 #include "tests/support/file_content.h"
 #include "tests/unit/restore/restore_fixture.h"
 
@@ -17,105 +16,78 @@ using support::code_of;
 constexpr std::uint32_t kPage = 1024;
 constexpr std::uint16_t kHole = Extent::kHole;
 
-// Chunks of up to 8 pages of 1 KiB in a repository.
-class LeafTest : public testing::Test {
- protected:
-  ChunkId store(std::string_view content) {
-    std::vector<repository::Digest> digests(repository::page_count(content.size(), kPage));
-    const auto& identity = *cluster_.identity;
-    identity.page_digests(bytes_of(content), kPage, digests);
-    const ChunkId id =
-        identity.chunk_id(repository::ChunkKind::data, kPage, content.size(), digests);
-    HAUL_ASSERT(
-        encoder_
-            .store({repository::ChunkKind::data, kPage, bytes_of(content), digests, id}, stream_)
-            .has_value());
-    return id;
-  }
-  Result<std::string> assemble(const MapLeaf& leaf, std::uint64_t size_bytes) {
-    HAUL_ASSERT(stream_.close().has_value());
-    HAUL_ASSERT(writer_.finish().has_value());
-    std::string result(size_bytes, 'x');
-    HAUL_TRY(assemble_leaf(leaf, {size_bytes, kPage, 8}, cache_,
-                           std::as_writable_bytes(std::span(result))));
-    return result;
-  }
-
-  TestRepository repository_;
-  repository::Cluster cluster_ = repository_.cluster();
-  repository::Findings findings_;
-  std::unique_ptr<repository::Index> index_ = repository::Index::open(cluster_, findings_).value();
-  repository::ChunkWriter writer_{cluster_, *index_, std::string(kBackup), repository_.random()};
-  repository::ChunkEncoder encoder_ = repository::ChunkEncoder::open(writer_, {}).value();
-  repository::PackStream stream_{writer_};
-  repository::ChunkReader reader_{cluster_, *index_, findings_};
-  ChunkCache cache_{reader_};
-};
-
-TEST_F(LeafTest, PagesOfSeveralChunksAreMerged) {
-  const std::string base = support::pattern(8 * kPage, 1);
-  const std::string delta = support::pattern(3 * kPage, 2);
+MapLeaf leaf_with(std::size_t chunks, std::vector<Extent> extents) {
   MapLeaf leaf;
-  leaf.chunks = {store(base), store(delta)};
-  leaf.extents = {{0, 0, 2}, {1, 1, 1}, {0, 3, 1}, {kHole, 0, 2}, {1, 0, 1}, {0, 7, 1}};
-  EXPECT_EQ(assemble(leaf, 8 * kPage).value(),
-            base.substr(0, 2 * kPage) + delta.substr(kPage, kPage) + base.substr(3 * kPage, kPage) +
-                std::string(2 * kPage, '\0') + delta.substr(0, kPage) + base.substr(7 * kPage));
+  for (std::size_t i = 0; i < chunks; ++i) leaf.chunks.push_back(ChunkId{{std::byte(i + 1)}});
+  leaf.extents = std::move(extents);
+  return leaf;
 }
 
-TEST_F(LeafTest, LastPageMayBeShort) {
-  const std::string content = support::pattern(2 * kPage + 100, 1);
-  MapLeaf leaf;
-  leaf.chunks = {store(content)};
-  leaf.extents = {{0, 0, 3}};
-  EXPECT_EQ(assemble(leaf, content.size()).value(), content);
+TEST(ChunkUses, EveryTargetOfAChunkIsListedOnce) {
+  const MapLeaf leaf = leaf_with(2, {{0, 0, 2}, {1, 1, 1}, {kHole, 0, 2}, {0, 3, 1}});
+  const std::vector<ChunkUse> uses = chunk_uses(leaf, {6 * kPage, kPage, 8});
+  ASSERT_EQ(uses.size(), 2U);
+  EXPECT_EQ(uses[0].id, leaf.chunks[0]);
+  EXPECT_EQ(uses[0].targets,
+            (std::vector<ChunkTarget>{{0, 0, 2 * kPage, 0}, {3, 5 * kPage, kPage, 3 * kPage}}));
+  EXPECT_EQ(uses[1].targets, (std::vector<ChunkTarget>{{1, 2 * kPage, kPage, kPage}}));
 }
 
-TEST_F(LeafTest, ChunkShorterThanItsExtentIsCorrupt) {
-  MapLeaf leaf;
-  leaf.chunks = {store(support::pattern(2 * kPage, 1))};
-  leaf.extents = {{0, 0, 3}};
-  EXPECT_EQ(code_of(assemble(leaf, 3 * kPage)), ErrorCode::corrupt);
+TEST(ChunkUses, ChunkThatNothingIsDrawnFromIsLeftOut) {
+  const std::vector<ChunkUse> uses = chunk_uses(leaf_with(2, {{1, 0, 1}}), {kPage, kPage, 8});
+  ASSERT_EQ(uses.size(), 1U);
+  EXPECT_EQ(uses[0].id.bytes[0], std::byte{2});
 }
 
-TEST_F(LeafTest, ExtentPastTheEndOfItsChunkIsCorrupt) {
-  MapLeaf leaf;
-  leaf.chunks = {store(support::pattern(2 * kPage, 1))};
-  leaf.extents = {{0, 5, 1}};
-  EXPECT_EQ(code_of(assemble(leaf, kPage)), ErrorCode::corrupt);
+TEST(ChunkUses, LastPageMayBeShort) {
+  const std::vector<ChunkUse> uses =
+      chunk_uses(leaf_with(1, {{0, 0, 3}}), {2 * kPage + 100, kPage, 8});
+  EXPECT_EQ(uses[0].targets, (std::vector<ChunkTarget>{{0, 0, 2 * kPage + 100, 0}}));
+  EXPECT_EQ(uses[0].drawn_bytes(), 2 * kPage + 100);
 }
 
-TEST_F(LeafTest, MissingChunkIsCorrupt) {
-  MapLeaf leaf;
-  leaf.chunks = {ChunkId{{std::byte{1}}}};
-  leaf.extents = {{0, 0, 1}};
-  EXPECT_EQ(code_of(assemble(leaf, kPage)), ErrorCode::corrupt);
+TEST(ChunkUse, IsWholeOnlyWhereTheChunkStandsAsItIs) {
+  const ChunkUse whole{{}, {{0, 0, kPage, 0}}};
+  EXPECT_TRUE(whole.is_whole(kPage));
+  EXPECT_FALSE(whole.is_whole(2 * kPage));
+  EXPECT_FALSE((ChunkUse{{}, {{0, 0, kPage, kPage}}}.is_whole(kPage)));
+  EXPECT_FALSE((ChunkUse{{}, {{0, 0, kPage, 0}, {1, kPage, kPage, 0}}}.is_whole(kPage)));
 }
 
-TEST_F(LeafTest, ReusedChunkIsDecodedOnce) {
-  const ChunkId id = store(support::pattern(kPage, 1));
-  ASSERT_TRUE(assemble({}, 0).has_value());
-  const auto first = cache_.read(id, 8 * kPage, ChunkCache::Reuse::again).value();
-  EXPECT_EQ(cache_.read(id, 8 * kPage, ChunkCache::Reuse::again).value(), first);
-  EXPECT_NE(cache_.read(id, 8 * kPage, ChunkCache::Reuse::once).value(), first);
+TEST(CopyChunk, TargetsGetTheirParts) {
+  const std::string chunk = support::pattern(3 * kPage, 1);
+  std::string leaf(4 * kPage, 'x');
+  const ChunkUse use{{}, {{0, 0, kPage, 2 * kPage}, {1, 2 * kPage, 2 * kPage, 0}}};
+  ASSERT_TRUE(copy_chunk(use, bytes_of(chunk), std::as_writable_bytes(std::span(leaf))));
+  EXPECT_EQ(leaf, chunk.substr(2 * kPage) + std::string(kPage, 'x') + chunk.substr(0, 2 * kPage));
 }
 
-TEST_F(LeafTest, CacheForgetsWhatWasUsedLongAgo) {
-  std::vector<ChunkId> ids;
-  for (std::size_t i = 0; i <= ChunkCache::kChunksMax; ++i) {
-    ids.push_back(store(support::pattern(kPage, i)));
-  }
-  ASSERT_TRUE(assemble({}, 0).has_value());
-  const std::weak_ptr first = cache_.read(ids[0], kPage, ChunkCache::Reuse::again).value();
-  const std::weak_ptr second = cache_.read(ids[1], kPage, ChunkCache::Reuse::again).value();
-  for (std::size_t i = 2; i < ChunkCache::kChunksMax; ++i) {
-    ASSERT_TRUE(cache_.read(ids[i], kPage, ChunkCache::Reuse::again).has_value());
-  }
-  ASSERT_TRUE(cache_.read(ids[0], kPage, ChunkCache::Reuse::again).has_value());
-  ASSERT_TRUE(
-      cache_.read(ids[ChunkCache::kChunksMax], kPage, ChunkCache::Reuse::again).has_value());
-  EXPECT_FALSE(first.expired());
-  EXPECT_TRUE(second.expired());
+TEST(CopyChunk, ChunkShorterThanItsTargetIsCorrupt) {
+  std::string leaf(3 * kPage, 'x');
+  const ChunkUse use{{}, {{0, 0, 3 * kPage, 0}}};
+  EXPECT_EQ(code_of(copy_chunk(use, bytes_of(support::pattern(2 * kPage, 1)),
+                               std::as_writable_bytes(std::span(leaf)))),
+            ErrorCode::corrupt);
+}
+
+TEST(CopyChunk, TargetPastTheEndOfTheChunkIsCorrupt) {
+  std::string leaf(kPage, 'x');
+  const ChunkUse use{{}, {{0, 0, kPage, 5 * kPage}}};
+  EXPECT_EQ(code_of(copy_chunk(use, bytes_of(support::pattern(2 * kPage, 1)),
+                               std::as_writable_bytes(std::span(leaf)))),
+            ErrorCode::corrupt);
+}
+
+TEST(FillHoles, HolesBecomeZerosWithTheirCrc) {
+  const MapLeaf leaf = leaf_with(1, {{kHole, 0, 1}, {0, 0, 1}, {kHole, 0, 2}});
+  std::string bytes(3 * kPage + 5, 'x');
+  std::vector<postgres::Crc32cPiece> extents(3);
+  fill_holes(leaf, {bytes.size(), kPage, 8}, std::as_writable_bytes(std::span(bytes)), extents);
+  EXPECT_EQ(bytes,
+            std::string(kPage, '\0') + std::string(kPage, 'x') + std::string(kPage + 5, '\0'));
+  EXPECT_EQ(extents[0], crc32c_of_zeros(kPage));
+  EXPECT_EQ(extents[1], postgres::Crc32cPiece());
+  EXPECT_EQ(extents[2], crc32c_of_zeros(kPage + 5));
 }
 
 MapLeaf leaf_of(std::vector<Extent> extents) {

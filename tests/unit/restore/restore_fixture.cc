@@ -29,8 +29,9 @@ bool RecordingLog::has(LogLevel level, std::string_view line) const {
   });
 }
 
-TestRepository::TestRepository() {
-  auto store = support::make_memory_object_store();
+TestRepository::TestRepository() : TestRepository(support::make_memory_object_store()) {}
+
+TestRepository::TestRepository(std::unique_ptr<io::ObjectStore> store) {
   SystemClock clock;
   repository::RepositoryParameters parameters;
   parameters.chunk_pages = repository::kChunkPagesMin;

@@ -47,7 +47,8 @@ class FakeProcesses final : public postgres::ProcessProbe {
 
 class TestRepository {
  public:
-  TestRepository();
+  TestRepository();  // in memory
+  explicit TestRepository(std::unique_ptr<io::ObjectStore> store);
 
   const repository::Repository& get() const { return *repository_; }
   io::ObjectStore& store() const { return repository_->store(); }

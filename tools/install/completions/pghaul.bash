@@ -27,13 +27,13 @@ _pghaul() {
   case ${COMP_WORDS[1]} in
     init) options='--repo --chunk-pages --pack-size --json --verbose --quiet --config --help' ;;
     backup) options='--repo --cluster --pgdata --dbname --host --port --username --no-password
-      --jobs --checkpoint --compress --label --wal --offline --dry-run --progress --json --verbose
-      --quiet --config --help' ;;
+      --jobs --checkpoint --compress --rate --io --label --wal --offline --dry-run --progress
+      --json --verbose --quiet --config --help' ;;
     info) options='--repo --cluster --json --verbose --quiet --config --help' ;;
     ls) options='--repo --cluster --json --verbose --quiet --config --help' ;;
     cat) options='--repo --cluster --verbose --quiet --config --help' ;;
-    restore) options='--repo --cluster --pgdata --tablespace-mapping --owner --jobs --dry-run
-      --progress --json --verbose --quiet --config --help' ;;
+    restore) options='--repo --cluster --pgdata --tablespace-mapping --owner --jobs --io
+      --dry-run --progress --json --verbose --quiet --config --help' ;;
     verify) options='--repo --cluster --jobs --data --progress --json --verbose --quiet --config
       --help' ;;
   esac

@@ -1,0 +1,206 @@
+#include "engine/backup/source_reader.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "engine/postgres/file_grammar.h"
+
+namespace haul::backup {
+
+using repository::TreeEntry;
+
+namespace {
+
+// A read is told by its batch and its number in the batch.
+std::uint64_t tag_of(std::size_t batch, std::size_t read) { return batch * kBatchFilesMax + read; }
+
+}  // namespace
+
+SourceReader::SourceReader(Context context)
+    : context_(std::move(context)), rate_(context_.bytes_per_second, *context_.clock) {
+  for (std::size_t i = context_.batches->size(); i-- > 0;) free_.push_back(i);
+}
+
+// Lets other threads wake the ring exactly as long as there is one.
+class SourceReader::Awake {
+ public:
+  Awake(SourceReader& reader, io::Ring* ring) : reader_(reader) { set(ring); }
+  ~Awake() { set(nullptr); }
+  Awake(const Awake&) = delete;
+  Awake& operator=(const Awake&) = delete;
+
+ private:
+  void set(io::Ring* ring) {
+    const std::scoped_lock lock(reader_.mutex_);
+    reader_.wakeable_ = ring;
+  }
+  SourceReader& reader_;
+};
+
+void SourceReader::wake() {
+  const std::scoped_lock lock(mutex_);
+  if (wakeable_ != nullptr) wakeable_->wake();
+}
+
+void SourceReader::give_back(CopyBatch* batch) {
+  const auto& batches = *context_.batches;
+  const auto place = std::ranges::find(batches, batch, &std::unique_ptr<CopyBatch>::get);
+  HAUL_ASSERT(place != batches.end());
+  const std::scoped_lock lock(mutex_);
+  free_.push_back(static_cast<std::size_t>(place - batches.begin()));
+  if (wakeable_ != nullptr) wakeable_->wake();
+}
+
+haul::Result<std::unique_ptr<io::Ring>> SourceReader::open_ring() {
+  io::RingOptions options;
+  options.capacity = context_.batches->size() * kBatchFilesMax;
+  for (const auto& batch : *context_.batches) options.buffers.push_back(batch->memory.bytes());
+  return context_.rings(options);
+}
+
+haul::Result<SourceReader::Result> SourceReader::run() {
+  // Its destruction waits for reads in flight; the memory they read into outlives this reader.
+  const std::unique_ptr<io::Ring> ring = HAUL_TRY(open_ring());
+  ring_ = ring.get();
+  result_.io_backend = ring->backend();
+  context_.progress->io_backend = std::make_shared<const std::string>(result_.io_backend);
+  const Awake awake(*this, ring_);
+  const std::stop_callback stopped(context_.stop, [this] { wake(); });
+  while (!context_.stop.stop_requested()) {
+    HAUL_TRY(fill());
+    const bool all_read = !file_ && batch_ == nullptr && ring_->in_flight() == 0;
+    if (all_read && context_.planned->exhausted()) return result_;
+    std::optional<std::chrono::nanoseconds> timeout;
+    if (file_ && rate_.delay().count() > 0) timeout = rate_.delay();
+    for (io::RingCompletion& completion : ring_->wait(timeout, io::Ring::Idle::allowed)) {
+      HAUL_TRY(complete(completion));
+    }
+  }
+  return Error(ErrorCode::interrupted, "interrupted");
+}
+
+// As many reads as there are free batches for, as far as files are planned and the rate allows.
+Status SourceReader::fill() {
+  for (;;) {
+    const bool more = file_ || HAUL_TRY(next_file());
+    if (!more || rate_.delay().count() > 0) {
+      seal_batch();  // what is there does not wait for what may come late
+      return ok();
+    }
+    if (batch_ == nullptr && !take_free_batch()) return ok();
+    fill_batch_from_file();
+  }
+}
+
+// False when none is planned at the moment.
+haul::Result<bool> SourceReader::next_file() {
+  while (!file_) {
+    auto planned = context_.planned->try_pop();
+    if (!planned) return false;
+    HAUL_TRY(open(std::move(*planned)));
+  }
+  return true;
+}
+
+// Leaves file_ empty when the file has vanished or holds nothing.
+Status SourceReader::open(PlannedFile planned) {
+  auto opened = context_.source->open_file(planned.path);
+  if (!opened) return vanished(planned, std::move(opened).take_error());
+  auto file = std::make_shared<CopiedFile>();
+  file->file = std::move(opened).take();
+  const io::FileInfo info = HAUL_TRY(file->file->info());
+  file->shape = {info.size_bytes, context_.page_size_bytes, context_.chunk_pages};
+  TreeEntry& entry = file->entry;
+  entry.path = planned.path;
+  entry.mode = info.mode;
+  entry.user = info.user;
+  entry.group = info.group;
+  entry.size_bytes = info.size_bytes;
+  entry.page_size_bytes = context_.page_size_bytes;
+  // What was planned by an old size counts by the present one from here on.
+  context_.progress->bytes_total += info.size_bytes - planned.size_hint_bytes;
+  result_.source_bytes += info.size_bytes;
+  file->planned = std::move(planned);
+  if (info.size_bytes == 0) {
+    ++result_.handed_on;
+    context_.empty_file(std::move(file));
+    return ok();
+  }
+  file->leaf_ids.resize(file->shape.leaves());
+  file->leaves_left = file->shape.leaves();
+  file_ = std::move(file);
+  next_region_ = 0;
+  return ok();
+}
+
+Status SourceReader::vanished(const PlannedFile& planned, Error error) {
+  if (error.code() != ErrorCode::not_found) return error;
+  context_.progress->bytes_total -= planned.size_hint_bytes;
+  switch (postgres::vanishing(planned.path)) {
+    case postgres::Vanishing::tolerated: ++result_.files_vanished; return ok();
+    case postgres::Vanishing::with_directory:
+      result_.vanished_with_directory.push_back(planned.path);
+      ++result_.files_vanished;
+      return ok();
+    case postgres::Vanishing::never: break;
+  }
+  return std::move(error).with_context("the data directory lost a file that cannot vanish");
+}
+
+bool SourceReader::take_free_batch() {
+  const std::scoped_lock lock(mutex_);
+  if (free_.empty()) return false;
+  batch_number_ = free_.back();
+  free_.pop_back();
+  batch_ = (*context_.batches)[batch_number_].get();
+  batch_->clear();
+  return true;
+}
+
+// One read of as many regions as fit; the batch goes on when it is full.
+void SourceReader::fill_batch_from_file() {
+  const repository::FileShape& shape = file_->shape;
+  const std::size_t first_region = batch_->regions.size();
+  while (next_region_ < shape.regions()) {
+    const std::size_t size_bytes = shape.region_size(next_region_);
+    if (batch_->room_bytes() < size_bytes) break;
+    batch_->add_region(file_, next_region_++, size_bytes);
+  }
+  const bool file_ends = next_region_ == shape.regions();
+  if (batch_->regions.size() > first_region) {
+    const CopyBatch::Read& planned = batch_->reads.back();
+    io::RingOperation read;
+    read.file = file_->file.get();
+    read.offset = batch_->regions[first_region].offset();
+    read.bytes = planned.bytes;
+    read.tag = tag_of(batch_number_, batch_->reads.size() - 1);
+    ++batch_->reads_left;
+    ring_->submit(read);
+    rate_.spend(planned.bytes.size());
+  }
+  if (file_ends) file_.reset();
+  if (!file_ends || batch_->files() == kBatchFilesMax || batch_->room_bytes() == 0) seal_batch();
+}
+
+void SourceReader::seal_batch() {
+  CopyBatch* const batch = std::exchange(batch_, nullptr);
+  if (batch != nullptr && batch->reads_left == 0) hand_on(batch);
+}
+
+void SourceReader::hand_on(CopyBatch* batch) {
+  ++result_.handed_on;
+  context_.batch_read(batch);
+}
+
+Status SourceReader::complete(io::RingCompletion& completion) {
+  CopyBatch* const batch = (*context_.batches)[completion.tag / kBatchFilesMax].get();
+  const CopyBatch::Read& read = batch->reads[completion.tag % kBatchFilesMax];
+  const std::size_t got = HAUL_TRY(std::move(completion.outcome));
+  // The file was truncated after its size was taken: zeros stand for what replay removes anyway.
+  std::ranges::fill(read.bytes.subspan(got), std::byte{0});
+  if (--batch->reads_left == 0 && batch != batch_) hand_on(batch);
+  return ok();
+}
+
+}  // namespace haul::backup

@@ -1,0 +1,94 @@
+// The first stage of the copy: opens the planned files and keeps many reads of them in flight.
+//
+// One thread owns the ring. It fills free batches in plan order and hands each on when the last of
+// its reads is there; so a large segment is spread over all workers and small files travel
+// together.
+//
+// Units:    sizes are bytes.
+// Memory:   the batches it is given.
+// Threads:  run() blocks its caller and owns the ring; give_back() and wake() from any thread.
+// Errors:   io and permission of the source, naming the file.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <mutex>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "engine/backup/backup.h"
+#include "engine/backup/copy_batch.h"
+#include "engine/flow/channel.h"
+#include "engine/flow/rate_limit.h"
+#include "io/ring.h"
+
+namespace haul::backup {
+
+class SourceReader {
+ public:
+  struct Context {
+    const SourceTree* source = nullptr;
+    std::uint32_t page_size_bytes = 0;
+    std::uint32_t chunk_pages = 0;
+    flow::Channel<PlannedFile>* planned = nullptr;
+    std::vector<std::unique_ptr<CopyBatch>>* batches = nullptr;
+    io::RingFactory rings;
+    std::uint64_t bytes_per_second = 0;  // 0: no limit
+    Clock* clock = nullptr;
+    std::stop_token stop;
+    BackupProgress* progress = nullptr;
+    // Takes a batch whose regions were all read; never blocks.
+    std::function<void(CopyBatch*)> batch_read;
+    // Takes a file without content; never blocks.
+    std::function<void(std::shared_ptr<CopiedFile>)> empty_file;
+  };
+
+  struct Result {
+    std::uint64_t source_bytes = 0;
+    std::uint64_t files_vanished = 0;
+    std::vector<std::string> vanished_with_directory;
+    std::string io_backend;
+    // What was handed on: batches and empty files.
+    std::uint64_t handed_on = 0;
+  };
+
+  explicit SourceReader(Context context);
+
+  haul::Result<Result> run();
+  // A batch whose regions are all stored, or given up.
+  void give_back(CopyBatch* batch);
+  // There may be more to do: another planned file, a stop.
+  void wake();
+
+ private:
+  class Awake;
+
+  haul::Result<std::unique_ptr<io::Ring>> open_ring();
+  Status fill();
+  haul::Result<bool> next_file();
+  Status open(PlannedFile planned);
+  Status vanished(const PlannedFile& planned, Error error);
+  bool take_free_batch();
+  void fill_batch_from_file();
+  void seal_batch();
+  void hand_on(CopyBatch* batch);
+  Status complete(io::RingCompletion& completion);
+
+  const Context context_;
+  flow::RateLimit rate_;
+  Result result_;
+  io::Ring* ring_ = nullptr;
+
+  // What is being read; the thread's own.
+  std::shared_ptr<CopiedFile> file_;
+  std::uint64_t next_region_ = 0;
+  CopyBatch* batch_ = nullptr;  // being filled
+  std::size_t batch_number_ = 0;
+
+  std::mutex mutex_;  // guards the two below
+  std::vector<std::size_t> free_;
+  io::Ring* wakeable_ = nullptr;
+};
+
+}  // namespace haul::backup

@@ -1,0 +1,211 @@
+#include "engine/restore/batch_transfer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+
+namespace haul::restore {
+
+namespace {
+
+// One write: large enough for the device, small enough that several of a leaf are in flight.
+constexpr std::uint64_t kWriteBytesMax = 1 << 20;
+
+}  // namespace
+
+// While it lives other threads can wake the ring.
+class BatchTransfer::Awake {
+ public:
+  Awake(BatchTransfer& transfer, io::Ring* ring) : transfer_(transfer) { set(ring); }
+  ~Awake() { set(nullptr); }
+  Awake(const Awake&) = delete;
+  Awake& operator=(const Awake&) = delete;
+
+ private:
+  void set(io::Ring* ring) {
+    const std::scoped_lock lock(transfer_.mutex_);
+    transfer_.wakeable_ = ring;
+  }
+
+  BatchTransfer& transfer_;
+};
+
+void BatchTransfer::take_planned(Batch* batch) {
+  {
+    const std::scoped_lock lock(mutex_);
+    inbox_.planned.push_back(batch);
+  }
+  wake();
+}
+
+void BatchTransfer::take_decoded(Batch* batch) {
+  {
+    const std::scoped_lock lock(mutex_);
+    inbox_.decoded.push_back(batch);
+  }
+  wake();
+}
+
+void BatchTransfer::release(ReadBuffer* buffer) {
+  {
+    const std::scoped_lock lock(mutex_);
+    inbox_.released.push_back(buffer);
+  }
+  wake();
+}
+
+void BatchTransfer::close() {
+  {
+    const std::scoped_lock lock(mutex_);
+    inbox_.closed = true;
+  }
+  wake();
+}
+
+void BatchTransfer::wake() {
+  const std::scoped_lock lock(mutex_);
+  if (wakeable_ != nullptr) wakeable_->wake();
+}
+
+Result<std::unique_ptr<io::Ring>> BatchTransfer::open_ring() {
+  io::RingOptions options = context_.options;
+  for (const auto& buffer : *context_.read_buffers) {
+    options.buffers.push_back(buffer->memory.bytes());
+  }
+  for (const auto& batch : *context_.batches) options.buffers.push_back(batch->memory.bytes());
+  return context_.rings ? context_.rings(options) : io::open_ring(options);
+}
+
+Status BatchTransfer::run() {
+  const std::unique_ptr<io::Ring> ring = HAUL_TRY(open_ring());
+  ring_ = ring.get();
+  context_.opened(ring->backend());
+  operations_.resize(ring->capacity());
+  for (std::size_t tag = 0; tag < ring->capacity(); ++tag) free_tags_.push_back(tag);
+  for (const auto& buffer : *context_.read_buffers) free_buffers_.push_back(buffer.get());
+  const Awake awake(*this, ring.get());
+  for (;;) {
+    look_into_inbox();
+    if (context_.stop.stop_requested() || (closed_ && batches_left_ == 0)) return ok();
+    submit_writes();
+    submit_reads();
+    for (io::RingCompletion& completion : ring->wait({}, io::Ring::Idle::allowed)) {
+      HAUL_TRY(complete(completion));
+    }
+  }
+}
+
+void BatchTransfer::look_into_inbox() {
+  Inbox inbox;
+  {
+    const std::scoped_lock lock(mutex_);
+    std::swap(inbox, inbox_);
+  }
+  closed_ = closed_ || inbox.closed;
+  for (ReadBuffer* buffer : inbox.released) free_buffers_.push_back(buffer);
+  for (Batch* batch : inbox.planned) begin_batch(batch);
+  for (Batch* batch : inbox.decoded) begin_writes(batch);
+}
+
+void BatchTransfer::begin_batch(Batch* batch) {
+  ++batches_left_;
+  if (batch->chunks.empty()) {
+    begin_writes(batch);
+    return;
+  }
+  // Sorted: those that no pack is known for come first. With its last chunk the batch may already
+  // be someone else's.
+  const std::size_t reads = batch->reads.size();
+  const std::size_t missing = reads == 0 ? batch->chunks.size() : batch->reads[0].first_chunk;
+  for (std::size_t i = 0; i < reads; ++i) reads_.push_back({batch, i});
+  for (std::size_t i = 0; i < missing; ++i) context_.read_again(*batch, i);
+}
+
+void BatchTransfer::begin_writes(Batch* batch) {
+  if (batch->kind == Batch::Kind::small_files) {
+    --batches_left_;
+    context_.small_files(batch);
+    return;
+  }
+  const PlacedLeaf& leaf = batch->leaves[0];
+  batch->writes_left = 0;
+  if (!context_.losses->is_survey()) {
+    for (const ByteRange& range : leaf.written) {
+      const std::uint64_t end = range.offset + range.size_bytes;
+      for (std::uint64_t at = range.offset; at < end; at += kWriteBytesMax) {
+        writes_.push_back({batch, at, std::min(kWriteBytesMax, end - at)});
+        ++batch->writes_left;
+      }
+    }
+  }
+  if (batch->writes_left == 0) end_batch(batch);
+}
+
+void BatchTransfer::end_batch(Batch* batch) {
+  --batches_left_;
+  context_.leaf_done(batch->leaves[0]);
+  batch->clear();
+  context_.free->push_now(batch);
+}
+
+void BatchTransfer::submit(io::RingOperation operation, const Operation& what) {
+  operation.tag = free_tags_.back();
+  free_tags_.pop_back();
+  operations_[operation.tag] = what;
+  ring_->submit(operation);
+}
+
+// Before reads: they set batches free.
+void BatchTransfer::submit_writes() {
+  while (!writes_.empty() && !free_tags_.empty()) {
+    const Write write = writes_.front();
+    writes_.pop_front();
+    const PlacedLeaf& leaf = write.batch->leaves[0];
+    submit({io::RingOperation::Kind::write, leaf.file->file.get(), leaf.offset + write.offset,
+            leaf.bytes.subspan(write.offset, write.size_bytes)},
+           {write.batch, 0, nullptr});
+  }
+}
+
+void BatchTransfer::submit_reads() {
+  while (!reads_.empty() && !free_tags_.empty() && !free_buffers_.empty()) {
+    const Read read = reads_.front();
+    reads_.pop_front();
+    ReadBuffer* const buffer = free_buffers_.back();
+    free_buffers_.pop_back();
+    const PackRead& of_pack = read.batch->reads[read.number];
+    submit({io::RingOperation::Kind::read, of_pack.pack.get(), of_pack.offset,
+            buffer->memory.bytes().first(of_pack.size_bytes)},
+           {read.batch, read.number, buffer});
+  }
+}
+
+Status BatchTransfer::complete(io::RingCompletion& completion) {
+  const Operation operation = operations_[completion.tag];
+  free_tags_.push_back(completion.tag);
+  if (operation.buffer != nullptr) {
+    complete_read(operation, std::move(completion.outcome));
+    return ok();
+  }
+  if (!completion.outcome) return std::move(completion.outcome).take_error();
+  if (--operation.batch->writes_left == 0) end_batch(operation.batch);
+  return ok();
+}
+
+void BatchTransfer::complete_read(const Operation& operation, Result<std::size_t> outcome) {
+  const PackRead& read = operation.batch->reads[operation.read];
+  if (outcome) {
+    context_.decode(*operation.batch, read, *operation.buffer, *outcome);
+    return;
+  }
+  // Another copy may do, or another attempt; what was worked around is reported all the same.
+  context_.findings->add(outcome.error().message());
+  free_buffers_.push_back(operation.buffer);
+  const std::pair chunks(read.first_chunk, read.end_chunk);
+  for (std::size_t i = chunks.first; i < chunks.second; ++i) {
+    context_.read_again(*operation.batch, i);
+  }
+}
+
+}  // namespace haul::restore

@@ -1,0 +1,97 @@
+// What travels through a restore: a batch of leaves that are put together in one piece of memory.
+//
+// A batch holds one leaf of a large file, or many small files whole. There is a fixed number of
+// batches, and of buffers for what is read of packs: they alone bound the memory of a restore.
+//
+// Units:    sizes and offsets are bytes.
+// Threads:  a batch has one owner at a time (planner, transfer, finisher), but for its chunks, each
+//           of which one thread decodes into its own part of the memory; the members that threads
+//           share are atomic.
+// Errors:   none of its own.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/postgres/crc32c.h"
+#include "engine/repository/chunk_reader.h"
+#include "engine/restore/leaf.h"
+#include "io/aligned_buffer.h"
+#include "io/file.h"
+
+namespace haul::restore {
+
+struct PlacedFile {
+  std::size_t number = 0;  // among the files of the plan
+  std::string path;
+  std::uint32_t mode = 0;
+  std::uint64_t size_bytes = 0;
+  // Null: created once its bytes are there (small), or never (nothing is written any more).
+  std::unique_ptr<io::File> file;
+  std::vector<postgres::Crc32cPiece> leaves;   // the CRC of each
+  std::atomic<std::uint64_t> leaves_left = 0;  // that are not yet written
+  std::atomic<bool> is_lost = false;
+};
+
+struct PlacedLeaf {
+  std::shared_ptr<PlacedFile> file;
+  std::uint64_t number = 0;  // in the file
+  std::uint64_t offset = 0;  // in the file
+  std::uint64_t size_bytes = 0;
+  MutableByteSpan bytes;                       // of a large file: zeros up to kDirectAlignment
+  std::vector<postgres::Crc32cPiece> extents;  // the CRC of each
+  std::vector<ByteRange> written;              // what is no hole
+
+  postgres::Crc32cPiece crc() const;
+};
+
+// Copies what the leaf draws from a chunk; `corrupt` when the chunk is too short for it.
+Status place_chunk(const ChunkUse& use, ByteSpan chunk, PlacedLeaf& leaf);
+
+// A chunk that has to be read and decoded.
+struct PlacedChunk {
+  std::size_t leaf = 0;  // in the batch
+  ChunkUse use;
+  std::uint32_t size_max_bytes = 0;
+  // Where the ring finds it; without `pack` only ChunkReader::read() may.
+  std::optional<repository::StoredChunk> stored;
+  std::shared_ptr<io::File> pack;
+};
+
+// Chunks that lie near each other in a pack are read together.
+struct PackRead {
+  std::shared_ptr<io::File> pack;
+  std::uint64_t offset = 0;  // aligned, as is the size
+  std::size_t size_bytes = 0;
+  std::size_t first_chunk = 0;  // in the batch
+  std::size_t end_chunk = 0;
+};
+
+struct ReadBuffer {
+  explicit ReadBuffer(std::size_t size_bytes) : memory(size_bytes) {}
+
+  io::AlignedBuffer memory;
+  std::atomic<std::size_t> users = 0;  // tasks that still decode from it
+};
+
+struct Batch {
+  explicit Batch(std::size_t size_bytes) : memory(size_bytes) {}
+
+  enum class Kind { small_files, leaf_of_large_file } kind = Kind::small_files;
+  io::AlignedBuffer memory;
+  std::size_t used_bytes = 0;
+  std::vector<PlacedLeaf> leaves;
+  std::vector<PlacedChunk> chunks;
+  std::vector<PackRead> reads;
+  std::atomic<std::size_t> chunks_left = 0;  // that are not yet in their places
+  std::size_t writes_left = 0;               // the transfer's
+
+  // Ready for other leaves.
+  void clear();
+};
+
+}  // namespace haul::restore
