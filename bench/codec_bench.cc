@@ -4,14 +4,11 @@
 
 #include <array>
 #include <cstdint>
-#include <string>
-#include <string_view>
 #include <vector>
 
 #include <benchmark/benchmark.h>
 
-#include "base/format.h"
-#include "base/random.h"
+#include "bench/data_sample.h"
 #include "compress/checksum.h"
 #include "compress/digest.h"
 #include "engine/postgres/crc32c.h"
@@ -22,28 +19,14 @@
 namespace haul {
 namespace {
 
-constexpr std::size_t kPageBytes = 8192;
-constexpr std::size_t kChunkBytes = 262144;
+using bench::kChunkBytes;
+using bench::kPageBytes;
+
 // Larger than a second-level cache, so that pages come from where a read leaves them.
 constexpr std::size_t kWorkingSetBytes = 8 << 20;
 
-// Rows of words and numbers; LZ4 and zstd shrink it about as well as a table of orders.
-std::vector<std::byte> table_like(std::size_t size_bytes) {
-  static constexpr std::array<std::string_view, 8> kWords{
-      "order ",   "customer-",     "paid ",      "2024-11-",
-      "shipped ", "@example.com ", "0000000000", "SKU-"};
-  SeededRandom random(1);
-  std::string text;
-  while (text.size() < size_bytes) {
-    text += kWords[random.next() % kWords.size()];
-    text += format("{} ", random.next() % 100000);
-  }
-  const ByteSpan bytes = bytes_of(text).first(size_bytes);
-  return {bytes.begin(), bytes.end()};
-}
-
 const std::vector<std::byte>& working_set() {
-  static const std::vector<std::byte> bytes = table_like(kWorkingSetBytes);
+  static const std::vector<std::byte> bytes = bench::cluster_like(kWorkingSetBytes);
   return bytes;
 }
 
@@ -64,30 +47,35 @@ void over_ranges(benchmark::State& state, std::size_t size_bytes, Work work) {
   state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(size_bytes));
 }
 
+void each_of(benchmark::internal::Benchmark* benchmark, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) benchmark->Arg(static_cast<std::int64_t>(i));
+}
+
 void page_checksum(benchmark::State& state) {
   over_ranges(state, kPageBytes, [](ByteSpan page) { return postgres::page_checksum(page, 7); });
 }
 BENCHMARK(page_checksum);
 
-// By the position of the kernel in page_checksum_kernels().
+// One per implementation that this processor can run.
 void page_checksum_kernel(benchmark::State& state) {
-  const auto kernels = postgres::internal::page_checksum_kernels();
-  const auto index = static_cast<std::size_t>(state.range(0));
-  if (index >= kernels.size()) return state.SkipWithError("not on this processor");
-  state.SetLabel(kernels[index].name);
-  over_ranges(state, kPageBytes, kernels[index].fold);
+  const auto& kernel =
+      postgres::internal::page_checksum_kernels()[static_cast<std::size_t>(state.range(0))];
+  state.SetLabel(kernel.name);
+  over_ranges(state, kPageBytes, kernel.fold);
 }
-BENCHMARK(page_checksum_kernel)->DenseRange(0, 1);
+BENCHMARK(page_checksum_kernel)->Apply([](benchmark::internal::Benchmark* benchmark) {
+  each_of(benchmark, postgres::internal::page_checksum_kernels().size());
+});
 
 void crc32c_kernel(benchmark::State& state) {
-  const auto kernels = postgres::internal::crc32c_kernels();
-  const auto index = static_cast<std::size_t>(state.range(0));
-  if (index >= kernels.size()) return state.SkipWithError("not on this processor");
-  state.SetLabel(kernels[index].name);
-  over_ranges(state, kChunkBytes,
-              [&](ByteSpan chunk) { return kernels[index].update(0xFFFFFFFF, chunk); });
+  const auto& kernel =
+      postgres::internal::crc32c_kernels()[static_cast<std::size_t>(state.range(0))];
+  state.SetLabel(kernel.name);
+  over_ranges(state, kChunkBytes, [&](ByteSpan chunk) { return kernel.update(0xFFFFFFFF, chunk); });
 }
-BENCHMARK(crc32c_kernel)->DenseRange(0, 1);
+BENCHMARK(crc32c_kernel)->Apply([](benchmark::internal::Benchmark* benchmark) {
+  each_of(benchmark, postgres::internal::crc32c_kernels().size());
+});
 
 void crc32c_combine(benchmark::State& state) {
   const postgres::Crc32cPiece first{0x12345678, kChunkBytes};
@@ -152,15 +140,27 @@ BENCHMARK_CAPTURE(compress_chunk, zstd_1, "zstd:1");
 BENCHMARK_CAPTURE(compress_chunk, zstd_3, "zstd:3");
 BENCHMARK_CAPTURE(compress_chunk, zstd_9, "zstd:9");
 
+// One after another of the working set's chunks, compressed beforehand.
 void decompress_chunk(benchmark::State& state, const char* choice) {
   auto compressor = compress::Compressor::open(compress::parse_codec_choice(choice).value()).take();
-  const ByteSpan chunk = ByteSpan(working_set()).first(kChunkBytes);
+  struct Stored {
+    compress::Codec codec;
+    std::vector<std::byte> bytes;
+  };
+  std::vector<Stored> chunks;
   std::vector<std::byte> into(compress::compressed_size_max(kChunkBytes));
-  const compress::Compressed compressed = compressor.compress(chunk, into).value();
+  for (std::size_t at = 0; at < working_set().size(); at += kChunkBytes) {
+    const ByteSpan chunk = ByteSpan(working_set()).subspan(at, kChunkBytes);
+    const compress::Compressed compressed = compressor.compress(chunk, into).value();
+    chunks.push_back({compressed.codec, {compressed.bytes.begin(), compressed.bytes.end()}});
+  }
   compress::Decompressor decompressor;
   std::vector<std::byte> raw(kChunkBytes);
+  std::size_t next = 0;
   for (auto _ : state) {
-    const Status status = decompressor.decompress(compressed.codec, compressed.bytes, raw);
+    const Stored& chunk = chunks[next];
+    next = (next + 1) % chunks.size();
+    const Status status = decompressor.decompress(chunk.codec, chunk.bytes, raw);
     if (!status) return state.SkipWithError(status.error().message().c_str());
   }
   state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(kChunkBytes));
