@@ -185,6 +185,8 @@ Result<Preflight> run_preflight(const BackupOptions& options, BackupEnvironment&
   preflight.directory_info = HAUL_TRY(directory->info(""));
   auto control = postgres::read_control_file(*directory, *environment.clock);
   if (!control) {
+    // A disk that fails says nothing of whether it is the right directory.
+    if (control.error().code() == ErrorCode::io) return std::move(control).take_error();
     return Error(ErrorCode::server_state,
                  format("{} is not a usable data directory: {}", preflight.data_directory,
                         control.error().message()),

@@ -1,5 +1,7 @@
 #include "engine/postgres/backup_facts.h"
 
+#include <utility>
+
 #include "base/format.h"
 
 namespace haul::postgres {
@@ -87,7 +89,11 @@ Status lists_from_json(const Json& json, BackupFacts& facts) {
 
 Status server_from_json(const Json& json, BackupFacts& facts) {
   facts.online = HAUL_TRY(json.bool_at("online"));
-  facts.server_version = static_cast<int>(HAUL_TRY(u32_at(json, "server_version")) & 0x7FFFFFFFU);
+  const std::uint32_t version = HAUL_TRY(u32_at(json, "server_version"));
+  if (!std::in_range<int>(version)) {
+    return Error(ErrorCode::corrupt, "JSON member \"server_version\" is not valid");
+  }
+  facts.server_version = static_cast<int>(version);
   facts.system_identifier = HAUL_TRY(json.uint_at("system_identifier"));
   facts.catalog_version = HAUL_TRY(u32_at(json, "catalog_version"));
   facts.block_size_bytes = HAUL_TRY(u32_at(json, "block_size_bytes"));

@@ -51,20 +51,26 @@ void print_affected(Context& context, const AffectedBackup& affected) {
   }
 }
 
+// "1 backup", "2 backups".
+std::string counted(std::uint64_t count, std::string_view noun) {
+  return format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
 void print_report(Context& context, const std::string& cluster, const VerifyReport& report) {
   for (const std::string& line : report.damage) print_line(context, "damage: " + line);
   for (const AffectedBackup& affected : report.affected) print_affected(context, affected);
-  const std::string amount = format("{} backups, {} packs, {} read", report.backups, report.packs,
-                                    print_size(report.bytes_read));
+  const std::string amount = format("{}, {}, {} read", counted(report.backups, "backup"),
+                                    counted(report.packs, "pack"), print_size(report.bytes_read));
   if (!report.sound()) {
-    print_line(context, format("verify {}: {}: {} findings, {} backups affected", cluster, amount,
-                               report.damage.size(), report.affected.size()));
+    print_line(context, format("verify {}: {}: {}, {} affected", cluster, amount,
+                               counted(report.damage.size(), "finding"),
+                               counted(report.affected.size(), "backup")));
     return;
   }
   print_summary(context, format("verify {}: {}: sound", cluster, amount));
   if (report.unreferenced_packs > 0) {
-    print_summary(context, format("{} packs are not referenced by any backup, which is harmless",
-                                  report.unreferenced_packs));
+    print_summary(context, format("not referenced by any backup, which is harmless: {}",
+                                  counted(report.unreferenced_packs, "pack")));
   }
 }
 

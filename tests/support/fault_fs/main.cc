@@ -51,10 +51,12 @@ int give_to_caller(int made, const std::string& path) {
   return ::lchown(path.c_str(), caller->uid, caller->gid) == 0 ? 0 : -errno;
 }
 
-// Less than all, and whole blocks where there are any: direct mode knows nothing else.
-std::size_t shortened(std::size_t size) {
-  const std::size_t half = size / 2;
-  return half >= kBlockBytes ? half - half % kBlockBytes : half;
+// Less than all where that can be, but something: nothing would mean that the file or the space
+// ends. In direct mode devices transfer whole blocks.
+std::size_t shortened(std::size_t size, const fuse_file_info* info) {
+  const std::size_t half = (size + 1) / 2;
+  if ((info->flags & O_DIRECT) == 0) return half;
+  return std::min(size, (half + kBlockBytes - 1) / kBlockBytes * kBlockBytes);
 }
 
 int get_attributes(const char* path, struct stat* into, fuse_file_info* info) {
@@ -143,15 +145,14 @@ int read_file(const char* path, char* into, std::size_t size, off_t offset, fuse
   if (count < 0) return -errno;
   const auto length = static_cast<std::size_t>(count);
   faults().tear(path, static_cast<std::uint64_t>(offset), into, length);
-  // Nothing at all would mean that the file ends.
-  return static_cast<int>(fault == Fault::shorten && length > 1 ? shortened(length) : length);
+  return static_cast<int>(fault == Fault::shorten ? shortened(length, info) : length);
 }
 
 int write_file(const char* path, const char* from, std::size_t size, off_t offset,
                fuse_file_info* info) {
   const Fault fault = faults().next(Operation::write, path);
   if (fault == Fault::eio) return -EIO;
-  if (fault == Fault::shorten && size > 1) size = shortened(size);
+  if (fault == Fault::shorten) size = shortened(size, info);
   const std::uint64_t room = faults().take_space(size);
   if (room == 0 && size > 0) return -ENOSPC;
   return answer(::pwrite(fd_of(info), from, room, offset));
@@ -182,7 +183,9 @@ int file_system_info(const char* path, struct statvfs* into) {
 
 int release_file(const char*, fuse_file_info* info) { return answer(::close(fd_of(info))); }
 
-void* begin(fuse_conn_info*, fuse_config* settings) {
+void* begin(fuse_conn_info* kernel, fuse_config* settings) {
+  // With many requests to one write the kernel turns a short answer into EIO.
+  kernel->want &= ~static_cast<unsigned>(FUSE_CAP_ASYNC_DIO);
   // A file that is removed while it is open is gone, and not renamed until it is closed.
   settings->hard_remove = 1;
   return fuse_get_context()->private_data;
