@@ -1,7 +1,9 @@
 #include "io/internal/posix_file.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <utility>
@@ -34,6 +36,14 @@ void PosixFile::set_published(std::string name) {
 
 std::size_t PosixFile::resume_point(std::size_t done_bytes) const {
   return direct_ ? done_bytes / kDirectAlignment * kDirectAlignment : done_bytes;
+}
+
+bool PosixFile::takes_ring_transfers() {
+  if (!takes_ring_transfers_) {
+    struct statfs info{};
+    takes_ring_transfers_ = ::fstatfs(fd_.get(), &info) == 0 && info.f_type != FUSE_SUPER_MAGIC;
+  }
+  return *takes_ring_transfers_;
 }
 
 Error PosixFile::transfer_error(int error_number, std::string_view verb,

@@ -51,6 +51,9 @@ class PosixFile final : public File {
   // Where to go on after `done_bytes` of a short transfer: direct mode cannot start inside a block
   // and repeats its part.
   std::size_t resume_point(std::size_t done_bytes) const;
+  // False on FUSE: the kernel continues short direct transfers of io_uring there at the offset
+  // where they began, and reports them as whole (seen with Linux 6.18).
+  bool takes_ring_transfers();
   // The failure of a transfer at `offset`.
   Error transfer_error(int error_number, std::string_view verb, std::uint64_t offset) const;
   // What sync() returns when fsync answered `error_number`, 0 for success: a failure now, or one
@@ -62,6 +65,7 @@ class PosixFile final : public File {
   std::string name_;
   bool direct_ = false;
   bool sync_failed_ = false;
+  std::optional<bool> takes_ring_transfers_;  // from the first on
   std::optional<TemporaryName> temporary_;
 };
 

@@ -188,7 +188,8 @@ void UringRing::submit(const RingOperation& operation) {
   HAUL_ASSERT(in_flight_ < capacity());
   ++in_flight_;
   auto* file = dynamic_cast<PosixFile*>(operation.file);
-  if (file == nullptr) {
+  const bool is_sync = operation.kind == RingOperation::Kind::sync;
+  if (file == nullptr || (!is_sync && !file->takes_ring_transfers())) {
     ready_.push_back({operation.tag, carry_out(operation)});
     return;
   }

@@ -189,6 +189,7 @@ Json restore_result_json(const restore::RestoreReport& report, const std::string
   json.set("plan_ms", milliseconds(report.plan_time));
   json.set("copy_ms", milliseconds(report.copy_time));
   json.set("sync_ms", milliseconds(report.sync_time));
+  json.set("io_backend", report.io_backend);
   json.set("start_lsn", to_string(report.facts.start));
   json.set("stop_lsn", to_string(report.facts.stop));
   json.set("tablespaces", pairs_json(report.tablespaces));

@@ -135,7 +135,8 @@ int create_file(const char* path, mode_t mode, fuse_file_info* info) {
 }
 
 int open_file(const char* path, fuse_file_info* info) {
-  return keep(::open(real(path).c_str(), (info->flags & O_ACCMODE) | O_CLOEXEC), info);
+  const int flags = info->flags & (O_ACCMODE | O_TRUNC);
+  return keep(::open(real(path).c_str(), flags | O_CLOEXEC), info);
 }
 
 int read_file(const char* path, char* into, std::size_t size, off_t offset, fuse_file_info* info) {

@@ -1,5 +1,8 @@
 // Chunk writer and reader: what is stored once, in which order it becomes durable, and how a copy
 // stands in for another.
+#include <array>
+#include <set>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -509,6 +512,120 @@ TEST(ChunkReader, ChunkOfAnotherKindOrBeyondTheLimitIsCorrupt) {
   EXPECT_EQ(code_of(fixture.read(chunk, 1'999)), ErrorCode::corrupt);
   chunk.kind = ChunkKind::tree_leaf;
   EXPECT_EQ(code_of(fixture.read(chunk)), ErrorCode::corrupt);
+}
+
+// Objects under some keys cannot be opened.
+class UnreadableStore final : public support::ForwardingStore {
+ public:
+  using ForwardingStore::ForwardingStore;
+
+  std::set<std::string> failing;
+
+  Result<std::unique_ptr<io::ObjectReader>> open(const std::string& key) override {
+    if (failing.contains(key)) return Error(ErrorCode::io, "cannot read " + key);
+    return inner().open(key);
+  }
+};
+
+struct FailingPacks : ChunkStoreFixture {
+  FailingPacks()
+      : ChunkStoreFixture(
+            [](io::ObjectStore& inner) { return std::make_unique<UnreadableStore>(inner); }) {}
+
+  void fail(const FinishedPack& pack) {
+    dynamic_cast<UnreadableStore&>(store()).failing.insert(cluster.layout.pack(pack.ref));
+  }
+};
+
+TEST(ChunkReader, AnotherCopyStandsInForOneThatCannotBeRead) {
+  FailingPacks fixture;
+  const TestChunk chunk = fixture.chunk(pattern(2'000, 1));
+  const FinishedPack sound = fixture.write_pack({chunk});
+  const FinishedPack failing = fixture.write_pack({chunk}, kOtherLease);
+  fixture.write_run({kLease, 1}, {sound});
+  fixture.write_run({kOtherLease, 1}, {failing});
+  fixture.fail(failing);
+  EXPECT_EQ(text_of(*fixture.read(chunk).value()), chunk.bytes);
+  EXPECT_THAT(fixture.findings.lines(), ElementsAre(HasSubstr("cannot read")));
+}
+
+TEST(ChunkReader, CopyThatCannotBeReadIsNotCalledLost) {
+  FailingPacks fixture;
+  const TestChunk chunk = fixture.chunk(pattern(2'000, 1));
+  const FinishedPack failing = fixture.write_pack({chunk});
+  const FinishedPack damaged = fixture.write_pack({chunk}, kOtherLease);
+  fixture.write_run({kLease, 1}, {failing});
+  fixture.write_run({kOtherLease, 1}, {damaged});
+  fixture.damage(fixture.cluster.layout.pack(damaged.ref), kPackHeaderBytes + kChunkFrameBytes);
+  fixture.fail(failing);
+  EXPECT_EQ(code_of(fixture.read(chunk)), ErrorCode::io);
+}
+
+// Two packs that a run lists, the second with the chunks of the first and one more.
+struct FoundChunks : FailingPacks {
+  FoundChunks() {
+    first = write_pack({chunks[0], chunks[1]});
+    second = write_pack({chunks[0], chunks[1], chunks[2]}, kOtherLease);
+    write_run({kLease, 1}, {first});
+    write_run({kOtherLease, 1}, {second});
+    fresh = Index::open(cluster, findings).value();
+    reader.emplace(cluster, *fresh, findings);
+  }
+  std::optional<StoredChunk> find(const TestChunk& chunk,
+                                  const std::optional<StoredChunk>& near = {}) {
+    return reader->find(chunk.id, 8 * 1024, near).value();
+  }
+
+  const std::array<TestChunk, 3> chunks{chunk(pattern(2'000, 1)), chunk(pattern(2'000, 2)),
+                                        chunk(pattern(2'000, 3))};
+  FinishedPack first;
+  FinishedPack second;
+  std::unique_ptr<Index> fresh;
+  std::optional<ChunkReader> reader;
+};
+
+TEST(ChunkReaderFind, TellsWhereAChunkLies) {
+  FoundChunks fixture;
+  const auto found = fixture.find(fixture.chunks[2]);
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(found->pack->ref(), fixture.second.ref);
+  EXPECT_EQ(found->ordinal, 2U);
+  EXPECT_EQ(found->chunk().id, fixture.chunks[2].id);
+}
+
+TEST(ChunkReaderFind, NeighbourOfTheChunkBeforeIsPreferred) {
+  FoundChunks fixture;
+  const auto pack =
+      std::make_shared<PackReader>(PackReader::open(fixture.cluster, fixture.first.ref).value());
+  const auto found = fixture.find(fixture.chunks[1], StoredChunk{pack, 0});
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(found->pack, pack);
+  EXPECT_EQ(found->ordinal, 1U);
+  const auto before = fixture.find(fixture.chunks[0], StoredChunk{pack, 1});
+  EXPECT_EQ(before->pack, pack);
+  EXPECT_EQ(before->ordinal, 0U);
+}
+
+TEST(ChunkReaderFind, ChunkThatIsNotNearComesFromTheIndex) {
+  FoundChunks fixture;
+  const auto pack =
+      std::make_shared<PackReader>(PackReader::open(fixture.cluster, fixture.first.ref).value());
+  EXPECT_EQ(fixture.find(fixture.chunks[2], StoredChunk{pack, 0})->pack->ref(), fixture.second.ref);
+}
+
+TEST(ChunkReaderFind, PackThatCannotBeReadIsPassedOverAndReported) {
+  FoundChunks fixture;
+  fixture.fail(fixture.second);
+  EXPECT_EQ(fixture.find(fixture.chunks[0])->pack->ref(), fixture.first.ref);
+  EXPECT_THAT(fixture.findings.lines(), ElementsAre(HasSubstr("cannot read")));
+}
+
+TEST(ChunkReaderFind, ChunkNobodyHasOrOfAnotherSizeIsNotFound) {
+  FoundChunks fixture;
+  EXPECT_FALSE(fixture.find(fixture.chunk(pattern(100, 9))).has_value());
+  EXPECT_FALSE(fixture.reader->find(fixture.chunks[0].id, 1'000, {}).value().has_value());
+  const auto near = fixture.find(fixture.chunks[1]);
+  EXPECT_FALSE(fixture.reader->find(fixture.chunks[0].id, 1'000, near).value().has_value());
 }
 
 TEST(ChunkReader, MorePacksThanItKeepsOpenAreAllRead) {

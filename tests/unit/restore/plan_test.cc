@@ -47,7 +47,7 @@ TEST_F(PlanTest, FilesAreThoseThatAreRestoredButPgControl) {
   const RestorePlan made = plan();
   EXPECT_EQ(made.files, 3U);
   EXPECT_EQ(files_of(made).value(),
-            (std::vector<std::string>{"base/5/2", "base/5/10", "PG_VERSION"}));
+            (std::vector<std::string>{"PG_VERSION", "base/5/2", "base/5/10"}));
 }
 
 TEST_F(PlanTest, KnownFilesAreThoseThatOthersAskFor) {
