@@ -131,6 +131,8 @@ Result<int> run_backup_command(Context& context) {
   const BackupOptions options = HAUL_TRY(options_of(context, cluster.name));
   const ProgressMode mode = HAUL_TRY(progress_mode(context));
   context.subject = Subject::source;
+  // Who asks for a slow backup wants the server to be quick.
+  if (options.bytes_per_second > 0) context.platform->give_way();
 
   BackupProgress progress;
   backup::BackupEnvironment environment;

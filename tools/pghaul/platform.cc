@@ -1,5 +1,6 @@
 #include "tools/pghaul/platform.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <array>
@@ -9,6 +10,12 @@
 #include <fstream>
 
 namespace haul::cli {
+
+namespace {
+
+constexpr int kLowestPriority = 19;
+
+}  // namespace
 
 Result<std::unique_ptr<io::Directory>> PosixPlatform::open_directory(const std::string& path) {
   return repository::open_local_directory(path);
@@ -43,6 +50,11 @@ std::string PosixPlatform::working_directory() {
 
 repository::LocalOwner PosixPlatform::repository_owner() {
   return geteuid() == 0 ? repository::LocalOwner::top_directory : repository::LocalOwner::process;
+}
+
+void PosixPlatform::give_way() {
+  // Of this thread and those it will start. Nobody is refused less of a priority.
+  static_cast<void>(setpriority(PRIO_PROCESS, 0, kLowestPriority));
 }
 
 io::RingFactory PosixPlatform::rings() { return io::open_ring; }

@@ -27,6 +27,8 @@ class Platform {
   // Relative paths start here; absolute.
   virtual std::string working_directory() = 0;
   virtual repository::LocalOwner repository_owner() = 0;
+  // Lets every other program on this machine go first on its processors, from now on.
+  virtual void give_way() = 0;
   // Through which files are read and written.
   virtual io::RingFactory rings() = 0;
   virtual Clock& clock() = 0;
@@ -41,6 +43,7 @@ class PosixPlatform : public Platform {
   std::optional<std::string> variable(const std::string& name) override;
   std::string working_directory() override;
   repository::LocalOwner repository_owner() override;
+  void give_way() override;
   io::RingFactory rings() override;
   Clock& clock() override { return clock_; }
   Random& random() override { return random_; }

@@ -27,6 +27,7 @@ class TestPlatform final : public Platform {
   std::optional<std::string> variable(const std::string& name) override;
   std::string working_directory() override { return "/here"; }
   repository::LocalOwner repository_owner() override { return owner; }
+  void give_way() override { gives_way = true; }
   io::RingFactory rings() override { return io::open_ring; }
   Clock& clock() override { return clock_; }
   Random& random() override { return random_; }
@@ -40,6 +41,7 @@ class TestPlatform final : public Platform {
   // The open_directory() of this number fails; 0: none does.
   std::uint64_t failing_open = 0;
   std::uint64_t opens = 0;
+  bool gives_way = false;
 
  private:
   SystemClock clock_;

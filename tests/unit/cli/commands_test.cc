@@ -206,6 +206,13 @@ TEST_F(Commands, BackupOptionsAreChecked) {
   }
 }
 
+TEST_F(Commands, BackupWithARateGivesWay) {
+  EXPECT_EQ(pghaul.on_repository({"backup", "--offline", "-D", "/data"}).status, kDone);
+  EXPECT_FALSE(pghaul.platform.gives_way);
+  EXPECT_EQ(pghaul.on_repository({"backup", "--offline", "-D", "/data", "-r", "1G"}).status, kDone);
+  EXPECT_TRUE(pghaul.platform.gives_way);
+}
+
 TEST_F(Commands, PasswordOnTheCommandLineIsRefused) {
   const Outcome outcome =
       pghaul.on_repository({"backup", "-d", "host=/nowhere password=sesame dbname=postgres"});
