@@ -42,8 +42,9 @@ struct BackupOptions {
   postgres::CheckpointMode checkpoint = postgres::CheckpointMode::spread;
   std::string label = "pghaul backup";
   compress::CodecChoice codec;
-  std::size_t workers = 0;             // 0: one per processor
-  std::uint64_t bytes_per_second = 0;  // read from the data directory at most; 0: no limit
+  std::size_t workers = 0;  // 0: one per processor
+  // Read from the data directory and written to the repository at most, together; 0: no limit.
+  std::uint64_t bytes_per_second = 0;
   enum class Run { real, dry } run = Run::real;
 };
 

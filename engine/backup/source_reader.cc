@@ -82,6 +82,7 @@ haul::Result<SourceReader::Result> SourceReader::run() {
 
 // As many reads as there are free batches for, as far as files are planned and the rate allows.
 Status SourceReader::fill() {
+  charge_for_writing();
   for (;;) {
     const bool more = file_ || HAUL_TRY(next_file());
     if (!more || rate_.delay().count() > 0) {
@@ -148,6 +149,12 @@ Status SourceReader::vanished(const PlannedFile& planned, Error error) {
   return std::move(error).with_context("the data directory lost a file that cannot vanish");
 }
 
+// What is written to the repository burdens the same machine, as a rule the same device.
+void SourceReader::charge_for_writing() {
+  const std::uint64_t stored_bytes = context_.progress->stored_bytes;
+  rate_.spend(stored_bytes - std::exchange(charged_bytes_, stored_bytes));
+}
+
 bool SourceReader::take_free_batch() {
   const std::scoped_lock lock(mutex_);
   if (free_.empty()) return false;
@@ -165,6 +172,8 @@ void SourceReader::fill_batch_from_file() {
   while (next_region_ < shape.regions()) {
     const std::size_t size_bytes = shape.region_size(next_region_);
     if (batch_->room_bytes() < size_bytes) break;
+    // With a limit the server's own requests should not queue up behind large ones.
+    if (context_.bytes_per_second > 0 && batch_->regions.size() > first_region) break;
     batch_->add_region(file_, next_region_++, size_bytes);
   }
   const bool file_ends = next_region_ == shape.regions();

@@ -69,6 +69,7 @@ class SourceReader {
   haul::Result<bool> next_file();
   Status open(PlannedFile planned);
   Status vanished(const PlannedFile& planned, Error error);
+  void charge_for_writing();
   bool take_free_batch();
   void fill_batch_from_file();
   void seal_batch();
@@ -85,6 +86,7 @@ class SourceReader {
   std::uint64_t next_region_ = 0;
   CopyBatch* batch_ = nullptr;  // being filled
   std::size_t batch_number_ = 0;
+  std::uint64_t charged_bytes_ = 0;  // of what was stored
 
   std::mutex mutex_;  // guards the two below
   std::vector<std::size_t> free_;

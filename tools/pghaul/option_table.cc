@@ -66,7 +66,7 @@ constexpr std::array kOptions = {
                "how the server makes its checkpoint (default spread)", kBackup},
     OptionSpec{"compress", 'Z', value, "CODEC", "lz4 (default), zstd[:LEVEL] or none", kBackup},
     OptionSpec{"rate", 'r', value, "RATE",
-               "read at most so much a second from the cluster (kB, or k, M, G)", kBackup},
+               "read and store at most so much a second, together (kB, or k, M, G)", kBackup},
     OptionSpec{"io", '\0', value, "auto|uring|threads",
                "how files are read and written: io_uring where it can be had (auto)",
                kBackup | kRestore},

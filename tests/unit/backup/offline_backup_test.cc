@@ -88,7 +88,7 @@ class OfflineBackup : public testing::Test {
     opened.emplace(repository::Repository::open(make_store()).value());
     BackupEnvironment environment;
     environment.repository = &*opened;
-    environment.clock = &clock;
+    environment.clock = source_clock;
     environment.random = &random;
     environment.log = &log;
     environment.stop = stop.get_token();
@@ -106,6 +106,7 @@ class OfflineBackup : public testing::Test {
     options.mode = BackupOptions::Mode::offline;
     options.data_directory = "/data";
     options.workers = 1;
+    options.bytes_per_second = bytes_per_second;
     options.run = run;
     return run_backup(options, environment);
   }
@@ -125,6 +126,7 @@ class OfflineBackup : public testing::Test {
   io::SimDisk repository_disk;
   std::unique_ptr<io::Directory> data;
   StillClock clock;
+  Clock* source_clock = &clock;
   SeededRandom random{7};
   SilentLog log;
   std::stop_source stop;
@@ -132,6 +134,7 @@ class OfflineBackup : public testing::Test {
   std::string faults;
   std::shared_ptr<io::FaultPlan> plan;
   BackupOptions::Run run = BackupOptions::Run::real;
+  std::uint64_t bytes_per_second = 0;
   std::optional<repository::Repository> opened;
 };
 
@@ -230,6 +233,32 @@ TEST_F(OfflineBackup, DryRunLeavesNothingInTheRepository) {
   EXPECT_EQ(report->planned_files, 10U);
   EXPECT_GT(report->planned_bytes, 47U * kFakePageSize);
   EXPECT_EQ(make_store()->list("clusters").value().size(), 0U);
+}
+
+// What is stored counts as well: by reading alone it would be done in half of the time.
+TEST_F(OfflineBackup, RateBoundsReadingAndStoringTogether) {
+  SystemClock running;
+  source_clock = &running;
+  std::string noise(8 << 20, '\0');
+  ASSERT_TRUE(random.fill({reinterpret_cast<std::byte*>(noise.data()), noise.size()}));
+  put("pg_logical/noise", noise);
+  bytes_per_second = 64 << 20;
+  const auto begin = running.now_monotonic();
+  ASSERT_TRUE(backup());
+  const auto both = std::chrono::milliseconds(250);
+  EXPECT_GE(running.now_monotonic() - begin, both * 3 / 4);
+}
+
+TEST_F(OfflineBackup, WithARateEveryRegionIsReadByItself) {
+  SystemClock running;
+  source_clock = &running;
+  put("base/5/16385", fake_relation(16 * 8, 0, 1));
+  faults = "read:1000000:eio";  // counts, and does no harm
+  ASSERT_TRUE(backup());
+  const std::uint64_t at_once = plan->calls("read");
+  bytes_per_second = std::uint64_t{1} << 40;
+  ASSERT_TRUE(backup());
+  EXPECT_GE(plan->calls("read"), at_once + 16 - 2);
 }
 
 TEST_F(OfflineBackup, ClusterNotShutDownIsRefused) {

@@ -32,7 +32,7 @@ complete -c pghaul -n '__fish_seen_subcommand_from backup' -s Z -l compress -r -
 complete -c pghaul -n '__fish_seen_subcommand_from backup' -s l -l label -r -d 'the backup\'s label'
 complete -c pghaul -n '__fish_seen_subcommand_from backup' -l wal -r -f -a 'auto include' -d 'how the WAL from start to stop gets into the backup: copied while it runs'
 complete -c pghaul -n '__fish_seen_subcommand_from backup' -l offline -d 'back up a cluster that was cleanly shut down'
-complete -c pghaul -n '__fish_seen_subcommand_from backup' -s r -l rate -r -f -d 'read at most so much a second from the cluster'
+complete -c pghaul -n '__fish_seen_subcommand_from backup' -s r -l rate -r -f -d 'read and store at most so much a second'
 complete -c pghaul -n '__fish_seen_subcommand_from backup' -l io -r -f -a 'auto uring threads' -d 'how files are read and written'
 complete -c pghaul -n '__fish_seen_subcommand_from backup' -l dry-run -d 'say what would be done, and do nothing'
 complete -c pghaul -n '__fish_seen_subcommand_from backup' -s P -l progress -d 'show progress also where there is no terminal'
