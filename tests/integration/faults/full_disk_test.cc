@@ -20,6 +20,10 @@ using testing::HasSubstr;
 
 std::uint64_t positions() { return full_run() ? 100 : 20; }
 
+// Two backups of one state differ by some pages in what they write: which chunks share a block of
+// metadata depends on the order in which they were read. Closer to the end a disk may suffice.
+constexpr std::uint64_t kBackupVariationBytes = 64 * 1024;
+
 void expect_full_disk(const Outcome& outcome) {
   EXPECT_EQ(outcome.status, 14) << outcome.err;
   EXPECT_THAT(outcome.err, HasSubstr("No space left"));
@@ -48,7 +52,7 @@ TEST_F(FullDisk, OfTheRepositoryFailsTheBackupAndKeepsTheOthers) {
   scene().copy_first_repository(repository);
   const std::uint64_t before = small.used_bytes();
   ASSERT_EQ(scene().workshop().pghaul(scene().backup_command(repository)).status, 0);
-  const std::uint64_t needed = small.used_bytes() - before;
+  const std::uint64_t needed = small.used_bytes() - before - kBackupVariationBytes;
   std::uint64_t number = 0;
   for (const std::uint64_t position : spread(needed, positions())) {
     SCOPED_TRACE(on_backend(format("{} of {} bytes", position, needed), number));
@@ -94,7 +98,7 @@ TEST_F(FullDisk, OfTheRepositoryInTheMiddleOfAWriteFailsTheBackup) {
   scene().copy_first_repository(repository);
   FaultFileSystem counting(scene().workshop(), repository, "");
   ASSERT_EQ(scene().workshop().pghaul(scene().backup_command(counting.path())).status, 0);
-  const std::uint64_t needed = counting.unmount().at("written_bytes");
+  const std::uint64_t needed = counting.unmount().at("written_bytes") - kBackupVariationBytes;
   std::uint64_t number = 0;
   for (const std::uint64_t position : spread(needed, positions() / 4)) {
     SCOPED_TRACE(on_backend(format("{} of {} bytes", position, needed), number));
