@@ -19,10 +19,6 @@ namespace {
 
 using io::RingOperation;
 
-std::uint64_t aligned(std::uint64_t size_bytes) {
-  return (size_bytes + io::kDirectAlignment - 1) / io::kDirectAlignment * io::kDirectAlignment;
-}
-
 // A file with operations still to come or in flight.
 struct ActiveFile {
   std::unique_ptr<io::File> file;
@@ -43,7 +39,7 @@ class Side {
       if (feed_.finished()) return true;
       FedFile fed = HAUL_TRY(feed_.take());
       current_ = std::make_shared<ActiveFile>(
-          ActiveFile{std::move(fed.file), fed.size_bytes, aligned(fed.size_bytes)});
+          ActiveFile{std::move(fed.file), fed.size_bytes, io::whole_blocks(fed.size_bytes)});
       offset_ = 0;
       if (fed.size_bytes == 0) HAUL_TRY(current_->file->finish());
     }
@@ -64,7 +60,7 @@ class Side {
     operation.kind = kind_;
     operation.file = current_->file.get();
     operation.offset = offset_;
-    operation.bytes = memory.first(aligned(size));
+    operation.bytes = memory.first(io::whole_blocks(size));
     offset_ += size;
     begun_bytes_ += size;
     active = current_;
@@ -109,8 +105,8 @@ Result<std::unique_ptr<io::File>> create(io::Directory& root, Parents& parents,
   HAUL_TRY(parents.make(planned.path));
   auto file = HAUL_TRY(root.create_file(planned.path, 0600, io::Caching::direct));
   if (planned.size_bytes == 0) return file;
-  HAUL_TRY(file->resize(aligned(planned.size_bytes)));
-  HAUL_TRY(file->preallocate(aligned(planned.size_bytes)));
+  HAUL_TRY(file->resize(io::whole_blocks(planned.size_bytes)));
+  HAUL_TRY(file->preallocate(io::whole_blocks(planned.size_bytes)));
   return file;
 }
 
@@ -180,7 +176,7 @@ class Copy {
     active->unfinished_bytes -= bytes;
     if (active->unfinished_bytes > 0) return ok();
     bytes_written_ += active->size_bytes;
-    if (aligned(active->size_bytes) != active->size_bytes) {
+    if (io::whole_blocks(active->size_bytes) != active->size_bytes) {
       HAUL_TRY(active->file->resize(active->size_bytes));
     }
     return active->file->finish();

@@ -8,8 +8,7 @@
 
 namespace haul::io {
 
-AlignedBuffer::AlignedBuffer(std::size_t size_bytes)
-    : size_bytes_((size_bytes + kDirectAlignment - 1) / kDirectAlignment * kDirectAlignment) {
+AlignedBuffer::AlignedBuffer(std::size_t size_bytes) : size_bytes_(whole_blocks(size_bytes)) {
   if (size_bytes_ == 0) return;
   auto* bytes = static_cast<std::byte*>(std::aligned_alloc(kDirectAlignment, size_bytes_));
   HAUL_ASSERT(bytes != nullptr);
@@ -45,9 +44,7 @@ BufferPool::Lease::~Lease() {
 }
 
 BufferPool::BufferPool(std::size_t buffers, std::size_t buffer_size_bytes)
-    : buffers_(buffers),
-      buffer_size_bytes_((buffer_size_bytes + kDirectAlignment - 1) / kDirectAlignment *
-                         kDirectAlignment) {
+    : buffers_(buffers), buffer_size_bytes_(whole_blocks(buffer_size_bytes)) {
   HAUL_ASSERT(buffers > 0);
   free_.reserve(buffers);
   for (std::size_t i = 0; i < buffers; ++i) free_.emplace_back(buffer_size_bytes_);

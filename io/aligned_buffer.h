@@ -19,6 +19,11 @@ namespace haul::io {
 
 inline constexpr std::size_t kDirectAlignment = 4096;
 
+// Rounded up to what a direct transfer takes.
+constexpr std::size_t whole_blocks(std::size_t size_bytes) {
+  return (size_bytes + kDirectAlignment - 1) / kDirectAlignment * kDirectAlignment;
+}
+
 class AlignedBuffer {
  public:
   AlignedBuffer() = default;

@@ -85,6 +85,9 @@ Result<std::unique_ptr<Ring>> open_ring(const RingOptions& options);
 // How code that needs rings gets them; tests bring faults in here.
 using RingFactory = std::function<Result<std::unique_ptr<Ring>>(const RingOptions& options)>;
 
+// The rings of `rings`, whatever is asked of them on this back end.
+RingFactory rings_on(RingBackend backend, RingFactory rings);
+
 // pread and pwrite on `threads` threads of its own; works everywhere.
 std::unique_ptr<Ring> make_thread_ring(std::size_t capacity, std::size_t threads);
 

@@ -19,7 +19,7 @@ namespace haul::backup {
 
 namespace {
 
-// 32 reads of 1 MiB saturate any one device here with as much again on its way through the workers.
+// Some 32 reads of 1 MiB keep a device busy; the rest is on its way through the other stages.
 constexpr std::size_t kBatches = 48;
 constexpr std::size_t kPlannedFilesMax = 4096;
 constexpr std::size_t kEmptyFilesMax = 256;
@@ -71,8 +71,10 @@ class Copy {
   Status collect();
 
   void check_and_digest(CopyBatch* batch);
-  void digest(CopyBatch* batch);
-  void encode(CopyBatch* batch);
+  // A stage of the workers, after which the batch is the collector's.
+  using Stage = Status (RegionWork::*)(std::size_t worker, CopyBatch& batch);
+  void start(Stage stage, CopyBatch* batch);
+  Status compute(Stage stage, std::size_t worker, CopyBatch* batch);
 
   const CopyContext& context_;
   flow::FirstError first_error_;
@@ -142,30 +144,20 @@ Status Copy::read() {
 
 void Copy::check_and_digest(CopyBatch* batch) {
   arena_->run([this, batch](std::size_t worker) -> Status {
-    if (work_.has_suspects(*batch)) {
-      suspects_.push_now(batch);
-      return ok();
-    }
-    HAUL_TRY(work_.digest(worker, *batch));
-    collected_.push_now({batch, nullptr, std::nullopt});
+    if (!work_.has_suspects(*batch)) return compute(&RegionWork::digest, worker, batch);
+    suspects_.push_now(batch);
     return ok();
   });
 }
 
-void Copy::digest(CopyBatch* batch) {
-  arena_->run([this, batch](std::size_t worker) -> Status {
-    HAUL_TRY(work_.digest(worker, *batch));
-    collected_.push_now({batch, nullptr, std::nullopt});
-    return ok();
-  });
+void Copy::start(Stage stage, CopyBatch* batch) {
+  arena_->run([this, stage, batch](std::size_t worker) { return compute(stage, worker, batch); });
 }
 
-void Copy::encode(CopyBatch* batch) {
-  arena_->run([this, batch](std::size_t worker) -> Status {
-    HAUL_TRY(work_.encode(worker, *batch));
-    collected_.push_now({batch, nullptr, std::nullopt});
-    return ok();
-  });
+Status Copy::compute(Stage stage, std::size_t worker, CopyBatch* batch) {
+  HAUL_TRY((work_.*stage)(worker, *batch));
+  collected_.push_now({batch, nullptr, std::nullopt});
+  return ok();
 }
 
 Status Copy::look_again(PageCheckResult& result) {
@@ -175,7 +167,7 @@ Status Copy::look_again(PageCheckResult& result) {
       if (!region.file->planned.relation) continue;
       HAUL_TRY(checker.check(page_check_region(region), result));
     }
-    digest(*batch);
+    start(&RegionWork::digest, *batch);
   }
   return ok();
 }
@@ -198,7 +190,7 @@ Status Copy::collect() {
       HAUL_TRY(collector_->take_empty_file(*collected->empty_file));
       ++done;
     } else if (HAUL_TRY(collector_->look_up(*collected->batch))) {
-      encode(collected->batch);
+      start(&RegionWork::encode, collected->batch);
     } else {
       HAUL_TRY(collector_->store(*collected->batch));
       collected->batch->clear();
@@ -215,13 +207,13 @@ Status Copy::collect() {
 Result<CopyResult> Copy::run() {
   {
     std::vector<std::jthread> threads;
-    const auto start = [&](std::function<Status()> stage) {
+    const auto launch = [&](std::function<Status()> stage) {
       threads.emplace_back([this, stage = std::move(stage)] { first_error_.guard(stage); });
     };
-    start([this] { return plan(); });
-    start([this] { return read(); });
-    for (PageCheckResult& result : looked_) start([&] { return look_again(result); });
-    start([this] { return finish_packs(); });
+    launch([this] { return plan(); });
+    launch([this] { return read(); });
+    for (PageCheckResult& result : looked_) launch([&] { return look_again(result); });
+    launch([this] { return finish_packs(); });
     first_error_.guard([this] { return collect(); });
   }
   arena_->wait();

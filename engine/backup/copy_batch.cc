@@ -9,10 +9,6 @@ namespace haul::backup {
 
 namespace {
 
-constexpr std::size_t round_up(std::size_t size_bytes) {
-  return (size_bytes + io::kDirectAlignment - 1) / io::kDirectAlignment * io::kDirectAlignment;
-}
-
 // Above what any codec adds to a region of its own.
 constexpr std::size_t kRegionEncodingReserveBytes = 256;
 
@@ -37,7 +33,7 @@ void CopyBatch::clear() {
 
 CopiedRegion& CopyBatch::add_region(std::shared_ptr<CopiedFile> file, std::uint64_t number,
                                     std::size_t size_bytes) {
-  const MutableByteSpan read = memory.bytes().subspan(used_bytes, round_up(size_bytes));
+  const MutableByteSpan read = memory.bytes().subspan(used_bytes, io::whole_blocks(size_bytes));
   if (reads.empty() || regions.back().file != file || regions.back().number + 1 != number) {
     HAUL_ASSERT(reads.size() < kBatchFilesMax);
     reads.push_back({regions.size(), 0, read.first(0)});

@@ -22,34 +22,17 @@ SourceReader::SourceReader(Context context)
   for (std::size_t i = context_.batches->size(); i-- > 0;) free_.push_back(i);
 }
 
-// Lets other threads wake the ring exactly as long as there is one.
-class SourceReader::Awake {
- public:
-  Awake(SourceReader& reader, io::Ring* ring) : reader_(reader) { set(ring); }
-  ~Awake() { set(nullptr); }
-  Awake(const Awake&) = delete;
-  Awake& operator=(const Awake&) = delete;
-
- private:
-  void set(io::Ring* ring) {
-    const std::scoped_lock lock(reader_.mutex_);
-    reader_.wakeable_ = ring;
-  }
-  SourceReader& reader_;
-};
-
-void SourceReader::wake() {
-  const std::scoped_lock lock(mutex_);
-  if (wakeable_ != nullptr) wakeable_->wake();
-}
+void SourceReader::wake() { waker_.wake(); }
 
 void SourceReader::give_back(CopyBatch* batch) {
   const auto& batches = *context_.batches;
   const auto place = std::ranges::find(batches, batch, &std::unique_ptr<CopyBatch>::get);
   HAUL_ASSERT(place != batches.end());
-  const std::scoped_lock lock(mutex_);
-  free_.push_back(static_cast<std::size_t>(place - batches.begin()));
-  if (wakeable_ != nullptr) wakeable_->wake();
+  {
+    const std::scoped_lock lock(mutex_);
+    free_.push_back(static_cast<std::size_t>(place - batches.begin()));
+  }
+  waker_.wake();
 }
 
 haul::Result<std::unique_ptr<io::Ring>> SourceReader::open_ring() {
@@ -65,7 +48,7 @@ haul::Result<SourceReader::Result> SourceReader::run() {
   ring_ = ring.get();
   result_.io_backend = ring->backend();
   context_.progress->io_backend = std::make_shared<const std::string>(result_.io_backend);
-  const Awake awake(*this, ring_);
+  const io::RingWaker::Attached wakeable(waker_, *ring_);
   const std::stop_callback stopped(context_.stop, [this] { wake(); });
   while (!context_.stop.stop_requested()) {
     HAUL_TRY(fill());

@@ -21,7 +21,7 @@
 #include "engine/backup/copy_batch.h"
 #include "engine/flow/channel.h"
 #include "engine/flow/rate_limit.h"
-#include "io/ring.h"
+#include "io/ring_waker.h"
 
 namespace haul::backup {
 
@@ -62,8 +62,6 @@ class SourceReader {
   void wake();
 
  private:
-  class Awake;
-
   haul::Result<std::unique_ptr<io::Ring>> open_ring();
   Status fill();
   haul::Result<bool> next_file();
@@ -88,9 +86,9 @@ class SourceReader {
   std::size_t batch_number_ = 0;
   std::uint64_t charged_bytes_ = 0;  // of what was stored
 
-  std::mutex mutex_;  // guards the two below
+  std::mutex mutex_;  // guards free_
   std::vector<std::size_t> free_;
-  io::Ring* wakeable_ = nullptr;
+  io::RingWaker waker_;
 };
 
 }  // namespace haul::backup

@@ -36,8 +36,7 @@ void make_reads(Batch& batch, std::size_t read_bytes_max) {
     const PlacedChunk& chunk = batch.chunks[i];
     if (!chunk.pack) continue;
     const std::uint64_t begin = chunk.stored->chunk().offset;
-    const std::uint64_t end =
-        rounded_up(begin + chunk.stored->chunk().stored_bytes, io::kDirectAlignment);
+    const std::uint64_t end = io::whole_blocks(begin + chunk.stored->chunk().stored_bytes);
     PackRead* const last = batch.reads.empty() ? nullptr : &batch.reads.back();
     if (last != nullptr && last->pack == chunk.pack &&
         begin <= last->offset + last->size_bytes + kGapMaxBytes &&
@@ -149,8 +148,7 @@ Status BatchPlanner::add_leaf(PlacedLeaf leaf, const MapLeaf& map, const LeafSha
   const bool is_direct = batch_->kind == Batch::Kind::leaf_of_large_file;
   leaf.size_bytes = shape.size_bytes;
   leaf.bytes = batch_->memory.bytes().subspan(
-      batch_->used_bytes,
-      is_direct ? rounded_up(shape.size_bytes, io::kDirectAlignment) : shape.size_bytes);
+      batch_->used_bytes, is_direct ? io::whole_blocks(shape.size_bytes) : shape.size_bytes);
   std::ranges::fill(leaf.bytes.subspan(shape.size_bytes), std::byte{0});
   leaf.extents.resize(map.extents.size());
   leaf.written = written_ranges(map, shape);

@@ -14,23 +14,6 @@ constexpr std::uint64_t kWriteBytesMax = 1 << 20;
 
 }  // namespace
 
-// While it lives other threads can wake the ring.
-class BatchTransfer::Awake {
- public:
-  Awake(BatchTransfer& transfer, io::Ring* ring) : transfer_(transfer) { set(ring); }
-  ~Awake() { set(nullptr); }
-  Awake(const Awake&) = delete;
-  Awake& operator=(const Awake&) = delete;
-
- private:
-  void set(io::Ring* ring) {
-    const std::scoped_lock lock(transfer_.mutex_);
-    transfer_.wakeable_ = ring;
-  }
-
-  BatchTransfer& transfer_;
-};
-
 void BatchTransfer::take_planned(Batch* batch) {
   {
     const std::scoped_lock lock(mutex_);
@@ -63,10 +46,7 @@ void BatchTransfer::close() {
   wake();
 }
 
-void BatchTransfer::wake() {
-  const std::scoped_lock lock(mutex_);
-  if (wakeable_ != nullptr) wakeable_->wake();
-}
+void BatchTransfer::wake() { waker_.wake(); }
 
 Result<std::unique_ptr<io::Ring>> BatchTransfer::open_ring() {
   io::RingOptions options = context_.options;
@@ -84,7 +64,7 @@ Status BatchTransfer::run() {
   operations_.resize(ring->capacity());
   for (std::size_t tag = 0; tag < ring->capacity(); ++tag) free_tags_.push_back(tag);
   for (const auto& buffer : *context_.read_buffers) free_buffers_.push_back(buffer.get());
-  const Awake awake(*this, ring.get());
+  const io::RingWaker::Attached wakeable(waker_, *ring);
   for (;;) {
     look_into_inbox();
     if (context_.stop.stop_requested() || (closed_ && batches_left_ == 0)) return ok();

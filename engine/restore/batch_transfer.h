@@ -20,7 +20,7 @@
 #include "engine/repository/findings.h"
 #include "engine/restore/losses.h"
 #include "engine/restore/place_batch.h"
-#include "io/ring.h"
+#include "io/ring_waker.h"
 
 namespace haul::restore {
 
@@ -63,7 +63,6 @@ class BatchTransfer {
   void wake();
 
  private:
-  class Awake;
   // What other threads have brought.
   struct Inbox {
     std::vector<Batch*> planned;
@@ -108,9 +107,9 @@ class BatchTransfer {
   std::size_t batches_left_ = 0;
   bool closed_ = false;
 
-  std::mutex mutex_;  // guards the two below
+  std::mutex mutex_;  // guards inbox_
   Inbox inbox_;
-  io::Ring* wakeable_ = nullptr;
+  io::RingWaker waker_;
 };
 
 }  // namespace haul::restore

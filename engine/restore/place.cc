@@ -30,10 +30,6 @@ constexpr std::size_t kOperationsMax = 64;
 constexpr std::size_t kFinishers = 2;
 constexpr std::size_t kSyncingFinishers = 16;
 
-std::size_t rounded_up(std::uint64_t size_bytes) {
-  return (size_bytes + io::kDirectAlignment - 1) / io::kDirectAlignment * io::kDirectAlignment;
-}
-
 class Placer {
  public:
   Placer(const RestorePlan& plan, const PlaceContext& context)
@@ -44,7 +40,7 @@ class Placer {
         cache_(kCacheBytes),
         losses_(context.target == nullptr ? Losses::Purpose::survey : Losses::Purpose::restore),
         free_(kBatchesMax, first_error_.stop_token()) {
-    const std::size_t batch_bytes = std::max(kBatchBytesMin, rounded_up(plan.leaf_bytes_max));
+    const std::size_t batch_bytes = std::max(kBatchBytesMin, io::whole_blocks(plan.leaf_bytes_max));
     const std::size_t batches =
         std::clamp(kPlaceMemoryBytes / 2 / batch_bytes, kBatchesMin, kBatchesMax);
     for (std::size_t i = 0; i < batches; ++i) {
@@ -68,8 +64,8 @@ class Placer {
   std::size_t read_bytes_max() const {
     const std::uint64_t chunk_bytes_max = std::uint64_t{plan_.page_size_bytes_max} *
                                           context_.chunks->cluster().parameters.chunk_pages;
-    const std::size_t useful = std::min(rounded_up(plan_.leaf_bytes_max), kReadBytes);
-    return std::max(useful, rounded_up(chunk_bytes_max)) + 2 * io::kDirectAlignment;
+    const std::size_t useful = std::min(io::whole_blocks(plan_.leaf_bytes_max), kReadBytes);
+    return std::max(useful, io::whole_blocks(chunk_bytes_max)) + 2 * io::kDirectAlignment;
   }
   BatchPlanner::Context planner_context();
   BatchTransfer::Context transfer_context();
@@ -115,7 +111,6 @@ BatchPlanner::Context Placer::planner_context() {
 
 BatchTransfer::Context Placer::transfer_context() {
   BatchTransfer::Context transfer;
-  transfer.options.backend = context_.backend;
   transfer.options.capacity = kOperationsMax;
   transfer.rings = context_.rings;
   transfer.batches = &batches_;

@@ -41,7 +41,6 @@ struct PlaceContext {
   Target* target = nullptr;  // null: nothing is written, only looked for what is lost
   std::size_t workers = 1;
   io::RingFactory rings;
-  io::RingBackend backend = io::RingBackend::automatic;
   std::stop_token stop;
   RestoreProgress* progress = nullptr;
 };

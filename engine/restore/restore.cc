@@ -96,7 +96,6 @@ class Restore {
     context.target = target;
     context.workers = flow::resolve_workers(options_.workers);
     context.rings = environment_.rings;
-    context.backend = options_.io;
     context.stop = environment_.stop;
     context.progress = environment_.progress;
     return context;

@@ -52,7 +52,6 @@ struct RestoreOptions {
   // root, else the process's own.
   std::optional<io::FileOwner> owner;
   std::size_t workers = 0;  // 0: one per processor
-  io::RingBackend io = io::RingBackend::automatic;
   enum class Run { real, dry } run = Run::real;
 };
 

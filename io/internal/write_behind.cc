@@ -1,10 +1,10 @@
 #include "io/internal/write_behind.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "base/assert.h"
+#include "base/bytes.h"
 
 namespace haul::io::internal {
 namespace {
@@ -53,8 +53,7 @@ Status WriteBehind::Stream::append(ByteSpan bytes) {
   while (!bytes.empty()) {
     if (buffer_.bytes.empty()) buffer_ = behind_.acquire();
     const std::size_t count = std::min(bytes.size(), kBufferSizeBytes - filled_bytes_);
-    // Not std::ranges::copy, which GCC 12 makes a loop over bytes of this.
-    std::memcpy(buffer_.bytes.subspan(filled_bytes_).data(), bytes.data(), count);
+    copy_bytes(bytes.first(count), buffer_.bytes.subspan(filled_bytes_, count));
     filled_bytes_ += count;
     bytes = bytes.subspan(count);
     if (filled_bytes_ == kBufferSizeBytes) HAUL_TRY(post());

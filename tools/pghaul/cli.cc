@@ -160,10 +160,7 @@ Result<io::RingFactory> ring_factory(Context& context) {
   io::RingFactory rings = context.platform->rings();
   // What was asked for by name and cannot be had is said before anything begins.
   if (backend == io::RingBackend::uring) HAUL_TRY(rings({.backend = backend, .capacity = 1}));
-  return io::RingFactory([rings = std::move(rings), backend](io::RingOptions options) {
-    options.backend = backend;
-    return rings(options);
-  });
+  return io::rings_on(backend, std::move(rings));
 }
 
 Result<std::size_t> worker_count(const Context& context) {

@@ -52,7 +52,6 @@ class PlaceTest : public testing::Test {
     if (!opened) return std::move(opened).take_error();
     RestoreRun run(repository_, *target_);
     run.options.backup = kBackup;
-    run.options.io = backend_;
     run.environment.repository = &*opened;
     run.environment.stop = stop_.get_token();
     run.environment.rings = rings_;
@@ -90,7 +89,6 @@ class PlaceTest : public testing::Test {
   std::optional<SimTarget> target_;
   std::shared_ptr<io::FaultPlan> repository_plan_;
   std::shared_ptr<io::FaultPlan> target_plan_;
-  io::RingBackend backend_ = io::RingBackend::automatic;
   io::RingFactory rings_;
   io::SimDisk::FileSystemSync file_system_sync_ = io::SimDisk::FileSystemSync::supported;
   std::stop_source stop_;
@@ -98,7 +96,7 @@ class PlaceTest : public testing::Test {
 
 TEST_F(PlaceTest, ThreadsPlaceEveryFileAndTheReportSaysSo) {
   backup_.commit();
-  backend_ = io::RingBackend::threads;
+  rings_ = io::rings_on(io::RingBackend::threads, io::open_ring);
   const auto report = restore("", "");
   ASSERT_TRUE(report.has_value()) << report.error().message();
   EXPECT_TRUE(is_whole());
@@ -199,7 +197,7 @@ class PlaceWriteTest : public PlaceTest, public testing::WithParamInterface<Writ
 
 TEST_P(PlaceWriteTest, FailureOfAnyWriteIsReportedAndNothingStarts) {
   backup_.commit();
-  backend_ = GetParam().backend;
+  rings_ = io::rings_on(GetParam().backend, io::open_ring);
   ASSERT_TRUE(restore("", "").has_value());
   const std::uint64_t writes = target_plan_->calls("write");
   ASSERT_GT(writes, 6U);
