@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <set>
+#include <thread>
 #include <utility>
 
 #include "base/format.h"
@@ -143,10 +144,11 @@ class Memory {
 // Both sides and the slots of the ring.
 class Copy {
  public:
-  Copy(const FileSet& reads, const FileSet& writes, std::size_t depth, Memory& memory)
+  Copy(const FileSet& reads, const FileSet& writes, const RingSetting& setting, Memory& memory)
       : memory_(&memory),
         parents_(*writes.root),
-        slots_(depth),
+        slots_(setting.depth),
+        bytes_per_second_(setting.bytes_per_second),
         reads_(RingOperation::Kind::read, reads,
                [root = reads.root](const SizedFile& file) {
                  return root->open_file(file.path, io::Caching::direct);
@@ -164,7 +166,9 @@ class Copy {
     const bool read = writes_finished || (!reads_finished && reads_.share() <= writes_.share());
     Side& side = read ? reads_ : writes_;
     slots_[slot].kind = side.kind();
-    return std::optional(side.next(memory_->of(side.kind(), slot), slots_[slot].file));
+    RingOperation operation = side.next(memory_->of(side.kind(), slot), slots_[slot].file);
+    wait_for_turn(operation.bytes.size());
+    return std::optional(operation);
   }
 
   Status done(std::size_t slot, std::size_t bytes) {
@@ -191,9 +195,22 @@ class Copy {
     std::shared_ptr<ActiveFile> file;
   };
 
+  // What was begun before it has had its time.
+  void wait_for_turn(std::size_t size_bytes) {
+    if (bytes_per_second_ == 0) return;
+    const std::chrono::duration<double> due(static_cast<double>(begun_bytes_) /
+                                            static_cast<double>(bytes_per_second_));
+    std::this_thread::sleep_until(
+        start_ + std::chrono::duration_cast<std::chrono::steady_clock::duration>(due));
+    begun_bytes_ += size_bytes;
+  }
+
   Memory* memory_;
   Parents parents_;  // of the feed's thread, once that runs
   std::vector<Slot> slots_;
+  const std::uint64_t bytes_per_second_;
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::uint64_t begun_bytes_ = 0;
   std::uint64_t bytes_read_ = 0;
   std::uint64_t bytes_written_ = 0;
   Side reads_;
@@ -224,7 +241,7 @@ Result<PacedCopyOutcome> paced_copy(const FileSet& reads, const FileSet& writes,
                                     const RingSetting& setting) {
   Memory memory(setting);
   const auto before = std::chrono::steady_clock::now();
-  Copy copy(reads, writes, setting.depth, memory);
+  Copy copy(reads, writes, setting, memory);
   const auto ring = HAUL_TRY(open(setting, memory));
   HAUL_TRY(drive(
       *ring, [&copy](std::size_t slot) { return copy.next(slot); },

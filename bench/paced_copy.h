@@ -11,6 +11,7 @@
 // Errors:   those of files and rings. What was created stays after a failure.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,7 @@ struct RingSetting {
   io::RingBackend backend = io::RingBackend::automatic;
   std::size_t depth = 0;
   std::size_t operation_bytes = 0;
+  std::uint64_t bytes_per_second = 0;  // begun by both sides together, at most; 0: no limit
 };
 
 struct PacedCopyOutcome {

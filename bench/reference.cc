@@ -10,6 +10,7 @@
 //   --io uring|threads   the back end (default: uring where the kernel allows it)
 //   --depth N|auto       operations in flight (default auto: the best of some trials)
 //   --operation-kib N    size of an operation, with --depth N (default 1024)
+//   --rate N             bytes a second that both sides begin together, at most (with --depth N)
 //
 // OUT is created if it is absent; what is written there stays. Prints one line of JSON; trials are
 // reported on standard error.
@@ -63,6 +64,7 @@ struct Request {
   io::RingBackend backend = io::RingBackend::automatic;
   std::optional<std::size_t> depth;  // nothing: the best
   std::size_t operation_kib = kOperationKibDefault;
+  std::uint64_t bytes_per_second = 0;  // 0: no limit
 };
 
 Error usage(std::string message) { return Error(ErrorCode::usage, std::move(message)); }
@@ -93,6 +95,9 @@ Status take_option(Request& request, std::string_view name, std::string_view val
     if (request.operation_kib == 0 || request.operation_kib % 4 != 0) {
       return usage(format("--operation-kib {}: not a multiple of 4", value));
     }
+  } else if (name == "--rate") {
+    request.bytes_per_second = HAUL_TRY(parse_number(value, UINT64_MAX));
+    if (request.bytes_per_second == 0) return usage("--rate 0: nothing would ever be read");
   } else {
     return usage(format("{} {}: no such option", name, value));
   }
@@ -114,6 +119,9 @@ Result<Request> parse(const std::vector<std::string>& arguments) {
   }
   if (plain.size() != 4 || (plain[0] != "backup" && plain[0] != "restore")) {
     return usage("reference backup DIRECTORY BYTES OUT | restore STORED DIRECTORY OUT [OPTION...]");
+  }
+  if (request.bytes_per_second > 0 && !request.depth) {
+    return usage("--rate needs --depth N: trials are made as fast as possible");
   }
   request.mode = plain[0] == "backup" ? Mode::backup : Mode::restore;
   std::copy(plain.begin() + 1, plain.end(), request.operands.begin());
@@ -220,12 +228,12 @@ Result<PacedCopyOutcome> run_trial(const Plan& plan, const RingSetting& setting)
 
 Result<RingSetting> best_setting(const Plan& plan, io::RingBackend backend) {
   // The first trial is run for nothing: it finds what lies beneath the device's caches cold.
-  HAUL_TRY(run_trial(plan, {backend, 32, kOperationKibDefault << 10}));
+  HAUL_TRY(run_trial(plan, {backend, 32, kOperationKibDefault << 10, 0}));
   RingSetting best;
   double best_rate = 0;
   for (const std::size_t operation_kib : kTrialOperationsKib) {
     for (const std::size_t depth : kTrialDepths) {
-      const RingSetting setting{backend, depth, operation_kib << 10};
+      const RingSetting setting{backend, depth, operation_kib << 10, 0};
       const PacedCopyOutcome outcome = HAUL_TRY(run_trial(plan, setting));
       const double rate =
           static_cast<double>(outcome.bytes_read + outcome.bytes_written) / outcome.seconds;
@@ -252,7 +260,8 @@ Status run(const std::vector<std::string>& arguments) {
   const Request request = HAUL_TRY(parse(arguments));
   const Plan plan = HAUL_TRY(make_plan(request));
   const RingSetting setting =
-      request.depth ? RingSetting{request.backend, *request.depth, request.operation_kib << 10}
+      request.depth ? RingSetting{request.backend, *request.depth, request.operation_kib << 10,
+                                  request.bytes_per_second}
                     : HAUL_TRY(best_setting(plan, request.backend));
   const double cpu_before = cpu_seconds();
   const PacedCopyOutcome outcome = HAUL_TRY(bench::paced_copy(

@@ -51,7 +51,10 @@ class Copy {
     }
     reader_.emplace(reader_context());
     collector_.emplace(collector_context(), std::move(map_encoder));
-    arena_.emplace(context.workers, first_error_);
+    // Who asks for a slow backup wants the server to be quick.
+    arena_.emplace(context.workers, first_error_,
+                   context.bytes_per_second > 0 ? flow::Arena::Priority::background
+                                                : flow::Arena::Priority::normal);
   }
 
   Result<CopyResult> run();

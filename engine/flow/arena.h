@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 
@@ -17,8 +18,12 @@ namespace haul::flow {
 
 class Arena {
  public:
+  // Workers in the background compute only while a processor has nothing else to do (SCHED_IDLE):
+  // unlike those of a low priority they never make a waking thread of another program wait.
+  enum class Priority : std::uint8_t { normal, background };
+
   // `first_error` outlives the arena.
-  Arena(std::size_t workers, FirstError& first_error);
+  Arena(std::size_t workers, FirstError& first_error, Priority priority = Priority::normal);
   // Waits for all tasks.
   ~Arena();
   Arena(const Arena&) = delete;

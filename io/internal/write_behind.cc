@@ -11,7 +11,7 @@ namespace {
 
 // Space is reserved and the file lengthened this far ahead: writes that lengthen a file exclude
 // each other in the kernel, and each of them would be a change of metadata.
-constexpr std::uint64_t kReserveSizeBytes = 32 * WriteBehind::kBufferSizeBytes;
+constexpr std::uint64_t kReserveSizeBytes = 128 * WriteBehind::kBufferSizeBytes;
 
 }  // namespace
 

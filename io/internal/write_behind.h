@@ -28,8 +28,9 @@ namespace haul::io::internal {
 
 class WriteBehind {
  public:
-  static constexpr std::size_t kBuffers = 16;
-  static constexpr std::size_t kBufferSizeBytes = 1024 * 1024;
+  static constexpr std::size_t kBuffers = 64;
+  // A server's own flush waits for the write that the device is at: it should be short.
+  static constexpr std::size_t kBufferSizeBytes = 256 * 1024;
 
   // Starts the thread, which opens the ring; fails as `rings` does.
   static Result<std::unique_ptr<WriteBehind>> open(const RingFactory& rings);

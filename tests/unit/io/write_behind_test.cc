@@ -30,7 +30,7 @@ using support::names_in;
 using support::pattern;
 using ::testing::IsEmpty;
 
-constexpr std::size_t kMiB = 1024 * 1024;
+constexpr std::size_t kBufferBytes = WriteBehind::kBufferSizeBytes;
 
 // A store that writes with rings, files and rings behind one fault plan.
 class WriteBehindTest : public ::testing::Test {
@@ -65,8 +65,8 @@ class WriteBehindTest : public ::testing::Test {
 };
 
 TEST_F(WriteBehindTest, ObjectsOfEverySizeReadBack) {
-  for (const std::size_t size :
-       {std::size_t{0}, std::size_t{1}, kMiB - 1, kMiB, kMiB + 1, 3 * kMiB, 33 * kMiB + 4097}) {
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, kBufferBytes - 1, kBufferBytes,
+                                 kBufferBytes + 1, 3 * kBufferBytes, 129 * kBufferBytes + 4097}) {
     const std::string key = format("object-{}", size);
     const std::string content = pattern(size, size);
     ASSERT_TRUE(put(key, content));
@@ -76,7 +76,7 @@ TEST_F(WriteBehindTest, ObjectsOfEverySizeReadBack) {
 }
 
 TEST_F(WriteBehindTest, FullBuffersAreWrittenByTheRingAndTheRestAtTheEnd) {
-  ASSERT_TRUE(put("a", pattern(3 * kMiB + 5, 1)));
+  ASSERT_TRUE(put("a", pattern(3 * kBufferBytes + 5, 1)));
   EXPECT_EQ(plan().calls("write"), 4U);
   EXPECT_EQ(plan().calls("preallocate"), 1U);
   EXPECT_EQ(plan().calls("resize"), 2U);
@@ -84,9 +84,9 @@ TEST_F(WriteBehindTest, FullBuffersAreWrittenByTheRingAndTheRestAtTheEnd) {
 }
 
 TEST_F(WriteBehindTest, SpaceIsReservedInSteps) {
-  ASSERT_TRUE(put("a", pattern(33 * kMiB, 1)));
+  ASSERT_TRUE(put("a", pattern(129 * kBufferBytes, 1)));
   EXPECT_EQ(plan().calls("preallocate"), 2U);
-  EXPECT_EQ(plan().calls("write"), 33U);
+  EXPECT_EQ(plan().calls("write"), 129U);
 }
 
 TEST_F(WriteBehindTest, SmallObjectReservesNothing) {
@@ -99,7 +99,7 @@ TEST_F(WriteBehindTest, SmallObjectReservesNothing) {
 
 TEST_F(WriteBehindTest, FailureOfAnyCallLeavesNoObject) {
   // Four writes of the ring and one of the rest.
-  const std::string content = pattern(4 * kMiB + 5, 2);
+  const std::string content = pattern(4 * kBufferBytes + 5, 2);
   std::vector<std::string> rules = {"preallocate:1:eio", "resize:1:eio",  "resize:2:eio",
                                     "sync:1:eio",        "sync:1:enospc", "publish:1:eio"};
   for (int n = 1; n <= 5; ++n) {
@@ -121,7 +121,7 @@ TEST_F(WriteBehindTest, FailureOfAnyCallLeavesNoObject) {
 
 TEST_F(WriteBehindTest, FailureOfTheWriteIsWhatCommitReports) {
   use_plan("write:2:enospc");
-  const Status written = put("a", pattern(2 * kMiB, 3));
+  const Status written = put("a", pattern(2 * kBufferBytes, 3));
   ASSERT_EQ(code_of(written), ErrorCode::no_space);
   EXPECT_THAT(written.error().message(), ::testing::HasSubstr("No space left on device"));
   EXPECT_EQ(plan().calls("sync"), 0U);
@@ -129,13 +129,13 @@ TEST_F(WriteBehindTest, FailureOfTheWriteIsWhatCommitReports) {
 
 TEST_F(WriteBehindTest, FirstOfSeveralFailuresIsReported) {
   use_plan("write:1:enospc,write:2+:eio");
-  EXPECT_EQ(code_of(put("a", pattern(2 * kMiB, 3))), ErrorCode::no_space);
+  EXPECT_EQ(code_of(put("a", pattern(2 * kBufferBytes, 3))), ErrorCode::no_space);
 }
 
 TEST_F(WriteBehindTest, FailedWriteSpendsTheWriter) {
   use_plan("write:1+:eio");
   const auto writer = store().create("a").take();
-  const std::string content = pattern(kMiB, 4);
+  const std::string content = pattern(kBufferBytes, 4);
   // The failure is known at the latest when buffers have to come back.
   Status appended = ok();
   for (std::size_t i = 0; appended && i < 2 * WriteBehind::kBuffers; ++i) {
@@ -150,7 +150,7 @@ TEST_F(WriteBehindTest, FailureOfOneWriterLeavesTheOthersAlone) {
   use_plan("write:1:eio");
   const auto bad = store().create("bad").take();
   const auto good = store().create("good").take();
-  const std::string content = pattern(2 * kMiB, 5);
+  const std::string content = pattern(2 * kBufferBytes, 5);
   std::ignore = bad->append(bytes_of(content));
   ASSERT_TRUE(good->append(bytes_of(content)));
   ASSERT_TRUE(good->commit());
@@ -161,7 +161,7 @@ TEST_F(WriteBehindTest, FailureOfOneWriterLeavesTheOthersAlone) {
 TEST_F(WriteBehindTest, ReservationThatDoesNotFitIsNoFailure) {
   for (const char* rule : {"preallocate:1:enospc", "resize:1:enospc"}) {
     use_plan(rule);
-    const std::string content = pattern(2 * kMiB + 5, 6);
+    const std::string content = pattern(2 * kBufferBytes + 5, 6);
     ASSERT_TRUE(put(rule, content));
     EXPECT_TRUE(content_of(rule) == content);
   }
@@ -170,7 +170,7 @@ TEST_F(WriteBehindTest, ReservationThatDoesNotFitIsNoFailure) {
 TEST_F(WriteBehindTest, AbandonedWriterWaitsForItsWritesAndLeavesNothing) {
   {
     const auto writer = store().create("a").take();
-    ASSERT_TRUE(writer->append(bytes_of(pattern(8 * kMiB + 5, 7))));
+    ASSERT_TRUE(writer->append(bytes_of(pattern(8 * kBufferBytes + 5, 7))));
   }
   EXPECT_EQ(plan().calls("write"), 8U);
   EXPECT_THAT(names("tmp"), IsEmpty());
@@ -184,11 +184,11 @@ TEST_F(WriteBehindTest, MoreWritersThanBuffersAllGoOn) {
     ASSERT_TRUE(writers.back()->append(bytes_of("x")));
   }
   for (std::size_t i = 0; i < kWriters; ++i) {
-    ASSERT_TRUE(writers[i]->append(bytes_of(pattern(2 * kMiB, i))));
+    ASSERT_TRUE(writers[i]->append(bytes_of(pattern(2 * kBufferBytes, i))));
   }
   for (std::size_t i = 0; i < kWriters; ++i) {
     ASSERT_TRUE(writers[i]->commit());
-    EXPECT_TRUE(content_of(format("object-{}", i)) == "x" + pattern(2 * kMiB, i)) << i;
+    EXPECT_TRUE(content_of(format("object-{}", i)) == "x" + pattern(2 * kBufferBytes, i)) << i;
   }
 }
 
@@ -199,14 +199,14 @@ TEST_F(WriteBehindTest, WritersOfManyThreadsShareTheBuffers) {
     for (std::size_t i = 0; i < kThreads; ++i) {
       threads.emplace_back([this, i] {
         for (std::size_t n = 0; n < 3; ++n) {
-          EXPECT_TRUE(put(format("{}-{}", i, n), pattern(7 * kMiB + i, i + n)));
+          EXPECT_TRUE(put(format("{}-{}", i, n), pattern(7 * kBufferBytes + i, i + n)));
         }
       });
     }
   }
   for (std::size_t i = 0; i < kThreads; ++i) {
     for (std::size_t n = 0; n < 3; ++n) {
-      EXPECT_TRUE(content_of(format("{}-{}", i, n)) == pattern(7 * kMiB + i, i + n));
+      EXPECT_TRUE(content_of(format("{}-{}", i, n)) == pattern(7 * kBufferBytes + i, i + n));
     }
   }
 }
@@ -216,10 +216,10 @@ TEST_F(WriteBehindTest, FileSizeLimitIsNoSpaceOnlyForWhatDoesNotFit) {
   rlimit before{};
   ::getrlimit(RLIMIT_FSIZE, &before);
   rlimit limit = before;
-  limit.rlim_cur = 3 * kMiB;
+  limit.rlim_cur = 3 * kBufferBytes;
   ::setrlimit(RLIMIT_FSIZE, &limit);
-  const Status fits = put("fits", pattern(3 * kMiB, 8));
-  const Status too_large = put("too-large", pattern(4 * kMiB, 8));
+  const Status fits = put("fits", pattern(3 * kBufferBytes, 8));
+  const Status too_large = put("too-large", pattern(4 * kBufferBytes, 8));
   ::setrlimit(RLIMIT_FSIZE, &before);
   ::signal(SIGXFSZ, signal_before);
   EXPECT_TRUE(fits);
@@ -230,7 +230,7 @@ TEST_F(WriteBehindTest, FileSizeLimitIsNoSpaceOnlyForWhatDoesNotFit) {
 // Writes an object, and cuts the power at every operation in turn until it is durable before the
 // cut. Whether, whatever the disk then kept, a name had its content and what was durable its name.
 bool survives_every_power_loss(SimBreakage breakage) {
-  const std::string content = pattern(kMiB + 5, 9);
+  const std::string content = pattern(kBufferBytes + 5, 9);
   const RingFactory rings = [](const RingOptions& options) -> Result<std::unique_ptr<Ring>> {
     return make_thread_ring(options.capacity, options.threads);
   };
@@ -291,7 +291,7 @@ TEST_F(WriteBehindTest, RingGetsTheBuffersToRegister) {
   ASSERT_TRUE(store->create("a"));
   EXPECT_EQ(asked.capacity, WriteBehind::kBuffers);
   ASSERT_EQ(asked.buffers.size(), WriteBehind::kBuffers);
-  for (const MutableByteSpan buffer : asked.buffers) EXPECT_EQ(buffer.size(), kMiB);
+  for (const MutableByteSpan buffer : asked.buffers) EXPECT_EQ(buffer.size(), kBufferBytes);
 }
 
 TEST_F(WriteBehindTest, RingIsOpenedOnceAndOnlyForWriters) {
