@@ -69,7 +69,8 @@ Status collect(io::Directory& root, const std::string& path, std::vector<SourceF
     const std::string below = path.empty() ? entry.name : path + "/" + entry.name;
     if (entry.kind == io::FileKind::directory) HAUL_TRY(collect(root, below, files));
     if (entry.kind != io::FileKind::regular) continue;
-    files.push_back({below, HAUL_TRY(root.info(below)).size_bytes});
+    const std::uint64_t size_bytes = HAUL_TRY(root.info(below)).size_bytes;
+    files.push_back({below, size_bytes});
   }
   return ok();
 }

@@ -134,7 +134,8 @@ Status collect(io::Directory& root, const std::string& path, std::vector<SizedFi
     const std::string below = path.empty() ? entry.name : path + "/" + entry.name;
     if (entry.kind == io::FileKind::directory) HAUL_TRY(collect(root, below, files));
     if (entry.kind != io::FileKind::regular) continue;
-    files.push_back({below, HAUL_TRY(root.info(below)).size_bytes});
+    const std::uint64_t size_bytes = HAUL_TRY(root.info(below)).size_bytes;
+    files.push_back({below, size_bytes});
   }
   return ok();
 }
@@ -151,7 +152,8 @@ Result<std::vector<SizedFile>> cluster_files(io::Directory& root, const Request&
   std::vector<SizedFile> files;
   std::ifstream list(*request.list);
   for (std::string path; std::getline(list, path);) {
-    files.push_back({path, HAUL_TRY(root.info(path)).size_bytes});
+    const std::uint64_t size_bytes = HAUL_TRY(root.info(path)).size_bytes;
+    files.push_back({path, size_bytes});
   }
   if (!list.eof()) return Error(ErrorCode::io, format("cannot read {}", *request.list));
   return files;

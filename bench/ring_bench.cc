@@ -144,7 +144,8 @@ void register_all(const Scratch& scratch) {
 Result<Scratch> make_scratch() {
   auto place = HAUL_TRY(bench::ScratchDirectory::open());
   auto directory = HAUL_TRY(place.directory());
-  Scratch scratch{std::move(place), std::move(directory), HAUL_TRY(bench::file_size_bytes())};
+  const std::uint64_t size_bytes = HAUL_TRY(bench::file_size_bytes());
+  Scratch scratch{std::move(place), std::move(directory), size_bytes};
   const auto file = HAUL_TRY(create(scratch, "read"));
   const Setting writing{RingOperation::Kind::write, io::RingBackend::threads, 1 << 20, 4};
   io::AlignedBuffer memory(writing.depth * writing.operation_bytes);

@@ -216,7 +216,8 @@ Result<std::unique_ptr<File>> PosixDirectory::create_temporary(std::string_view 
 
 Result<std::unique_ptr<File>> PosixDirectory::create_named_temporary(std::string_view directory,
                                                                      Caching caching) {
-  TemporaryName temporary{std::string(directory), UniqueFd(), HAUL_TRY(random_temporary_name())};
+  std::string name = HAUL_TRY(random_temporary_name());
+  TemporaryName temporary{std::string(directory), UniqueFd(), std::move(name)};
   temporary.parent = HAUL_TRY(open_as_directory(directory, O_PATH, "create a file in"));
   constexpr int kFlags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
   UniqueFd fd(open_beneath(temporary.parent.get(), temporary.name, kFlags, kPrivateFileMode));

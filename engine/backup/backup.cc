@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "base/format.h"
+#include "engine/backup/backup_wal.h"
 #include "engine/backup/commit.h"
 #include "engine/backup/configuration.h"
 #include "engine/backup/copy.h"
@@ -13,7 +14,6 @@
 #include "engine/backup/wal_store.h"
 #include "engine/flow/workers.h"
 #include "engine/postgres/backup_label.h"
-#include "engine/postgres/wal_copier.h"
 
 namespace haul::backup {
 
@@ -127,40 +127,36 @@ class Backup {
 
   Result<BackupReport> run_online() {
     postgres::BackupSession& session = *preflight_.session;
-    WalStore wal(HAUL_TRY(repository_->make_file_store(options_.codec)), prototype());
-    postgres::WalCopierOptions copier_options;
-    copier_options.connection = preflight_.connection;
-    // Before the start: a busy server recycles the start segment within seconds.
-    auto copier = HAUL_TRY(
-        postgres::WalCopier::open(copier_options, preflight_.source->wal_directory(), wal));
-    const std::stop_callback cancel(environment_.stop, [&copier] { copier->cancel(); });
-
     enter(Phase::starting);
+    const auto wal = HAUL_TRY(open_backup_wal(
+        {&options_, &environment_, &cluster_, &preflight_, repository_.get(), prototype()}));
+    const std::stop_callback cancel(environment_.stop, [&wal] { wal->cancel(); });
     const postgres::StartResult start =
         HAUL_TRY(session.start(options_.label, options_.checkpoint));
-    HAUL_TRY(copier->start(start.start, start.timeline));
+    HAUL_TRY(wal->start(start));
 
     enter(Phase::copying);
     PageCheckContext pages = page_check_context();
     pages.start = start.start;
     pages.current_insert_lsn = [&session] { return session.current_wal_insert_lsn(); };
-    HAUL_TRY(copy(pages, [&session, &copier]() -> Status {
+    HAUL_TRY(copy(pages, [&session, &wal]() -> Status {
       HAUL_TRY(session.health());
-      return copier->health();
+      return wal->health();
     }));
     HAUL_TRY(copy_configuration());
     // Last of all data: a standby's backup relies on it, and it costs a primary's nothing.
     HAUL_TRY(copy_control_file());
 
     enter(Phase::stopping);
-    copier->prepare_stop();
+    wal->prepare_stop();
     const postgres::StopResult stop = HAUL_TRY(session.stop());
-    HAUL_TRY(copier->finish(stop.stop, stop.timeline));
+    HAUL_TRY(wal->finish(stop));
     // What a restore could not use must not be committed.
     HAUL_TRY(postgres::parse_backup_label(stop.backup_label, control().wal_segment_size_bytes));
     HAUL_TRY(postgres::parse_tablespace_map(stop.tablespace_map));
-    HAUL_TRY(take_entries(wal.entries()));
-    snapshot_.statistics.hole_bytes += wal.hole_bytes();
+    const BackupWal::Included included = wal->take_included();
+    HAUL_TRY(take_entries(included.entries));
+    snapshot_.statistics.hole_bytes += included.hole_bytes;
 
     postgres::BackupFacts& facts = preflight_.facts;
     facts.start = start.start;
@@ -169,7 +165,7 @@ class Backup {
     facts.stop_timeline = stop.timeline;
     facts.start_time = start.start_time;
     facts.stop_time = stop.stop_time;
-    facts.wal_included = true;
+    facts.wal_included = wal->is_included();
     facts.label = options_.label;
     facts.backup_label = stop.backup_label;
     facts.tablespace_map = stop.tablespace_map;

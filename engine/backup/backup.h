@@ -13,6 +13,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <stop_token>
@@ -40,6 +41,11 @@ struct BackupOptions {
   postgres::ConnectionOptions connection;
   enum class Mode { online, offline } mode = Mode::online;
   postgres::CheckpointMode checkpoint = postgres::CheckpointMode::spread;
+  // How the WAL from start to stop gets into the repository; `automatic` is the archive where it
+  // leads here, else include.
+  enum class Wal { automatic, include, archive } wal = Wal::automatic;
+  // How long one segment may take to arrive by the archive.
+  std::chrono::nanoseconds archive_timeout = std::chrono::seconds(60);
   std::string label = "pghaul backup";
   compress::CodecChoice codec;
   std::size_t workers = 0;  // 0: one per processor

@@ -51,10 +51,7 @@ class Copy {
     }
     reader_.emplace(reader_context());
     collector_.emplace(collector_context(), std::move(map_encoder));
-    // Who asks for a slow backup wants the server to be quick.
-    arena_.emplace(context.workers, first_error_,
-                   context.bytes_per_second > 0 ? flow::Arena::Priority::background
-                                                : flow::Arena::Priority::normal);
+    arena_.emplace(context.workers, first_error_);
   }
 
   Result<CopyResult> run();

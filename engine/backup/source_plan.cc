@@ -229,8 +229,10 @@ class Planner {
         kept.insert(inner);
       return ok();
     }));
-    for (const std::string& inner : kept)
-      HAUL_TRY(sink_.directory({inner, HAUL_TRY(source_.info(""))}));
+    for (const std::string& inner : kept) {
+      const io::FileInfo info = HAUL_TRY(source_.info(""));
+      HAUL_TRY(sink_.directory({inner, info}));
+    }
     return ok();
   }
 

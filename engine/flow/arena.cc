@@ -1,7 +1,5 @@
 #include "engine/flow/arena.h"
 
-#include <sched.h>
-
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -11,38 +9,15 @@
 
 #include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/task_arena.h>
-#include <oneapi/tbb/task_scheduler_observer.h>
 
 #include "base/assert.h"
 
 namespace haul::flow {
 
-namespace {
-
-// Puts every thread that enters the arena into the background. It stays there: the threads of
-// oneTBB compute for nobody else.
-class BackgroundThreads final : public tbb::task_scheduler_observer {
- public:
-  explicit BackgroundThreads(tbb::task_arena& arena) : task_scheduler_observer(arena) {
-    observe(true);
-  }
-  BackgroundThreads(const BackgroundThreads&) = delete;
-  BackgroundThreads& operator=(const BackgroundThreads&) = delete;
-  ~BackgroundThreads() override { observe(false); }
-
-  void on_scheduler_entry(bool) override {
-    constexpr sched_param kNone{};
-    // Nobody is refused less of a priority.
-    static_cast<void>(sched_setscheduler(0, SCHED_IDLE, &kNone));
-  }
-};
-
-}  // namespace
-
 // Tasks wait in a queue of our own, from which at most `workers` runners take them in order: oneTBB
 // numbers the slots of its threads, but has more of them than were asked for.
 struct Arena::State {
-  State(std::size_t worker_count, FirstError& error, Priority priority)
+  State(std::size_t worker_count, FirstError& error)
       : first_error(error),
         workers(worker_count),
         // oneTBB keeps one thread less than there are processors, for it counts the caller in; here
@@ -51,7 +26,6 @@ struct Arena::State {
         arena(static_cast<int>(worker_count), 0) {
     for (std::size_t i = worker_count; i-- > 0;) idle.push_back(i);
     arena.initialize();
-    if (priority == Priority::background) background.emplace(arena);
   }
 
   void start_runner(std::size_t worker) {
@@ -86,11 +60,10 @@ struct Arena::State {
   std::condition_variable all_idle;
   tbb::global_control parallelism;
   tbb::task_arena arena;
-  std::optional<BackgroundThreads> background;
 };
 
-Arena::Arena(std::size_t workers, FirstError& first_error, Priority priority)
-    : workers_(workers), state_(std::make_unique<State>(workers, first_error, priority)) {
+Arena::Arena(std::size_t workers, FirstError& first_error)
+    : workers_(workers), state_(std::make_unique<State>(workers, first_error)) {
   HAUL_ASSERT(workers > 0);
 }
 

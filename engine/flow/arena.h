@@ -8,7 +8,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <functional>
 #include <memory>
 
@@ -18,12 +17,8 @@ namespace haul::flow {
 
 class Arena {
  public:
-  // Workers in the background compute only while a processor has nothing else to do (SCHED_IDLE):
-  // unlike those of a low priority they never make a waking thread of another program wait.
-  enum class Priority : std::uint8_t { normal, background };
-
   // `first_error` outlives the arena.
-  Arena(std::size_t workers, FirstError& first_error, Priority priority = Priority::normal);
+  Arena(std::size_t workers, FirstError& first_error);
   // Waits for all tasks.
   ~Arena();
   Arena(const Arena&) = delete;

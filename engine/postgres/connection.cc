@@ -2,17 +2,13 @@
 
 #include <poll.h>
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
-#include <cstdlib>
-#include <type_traits>
 #include <utility>
 
-#include <libpq-fe.h>
-
 #include "base/format.h"
+#include "engine/postgres/internal/connect.h"
 
 namespace haul::postgres {
 namespace {
@@ -24,107 +20,21 @@ using std::chrono::milliseconds;
 constexpr milliseconds kPollSlice{250};
 // A server that does not react to a cancel request by then is given up.
 constexpr milliseconds kCancelPatience{10000};
-constexpr std::size_t kMessageMaxBytes = 500;
 // What a row costs beyond its values; without it rows without columns would be free.
 constexpr std::size_t kRowOverheadBytes = 32;
 constexpr std::string_view kQueryCanceled = "57014";
 constexpr std::string_view kInsufficientPrivilege = "42501";
 
-template <auto kFree>
-struct FreeWith {
-  template <typename T>
-  void operator()(T* pointer) const {
-    kFree(pointer);
-  }
-};
-
-using UniqueConn = std::unique_ptr<PGconn, FreeWith<PQfinish>>;
-using UniqueResult = std::unique_ptr<PGresult, FreeWith<PQclear>>;
-using UniqueCancel = std::unique_ptr<PGcancel, FreeWith<PQfreeCancel>>;
-using UniqueConninfo = std::unique_ptr<PQconninfoOption, FreeWith<PQconninfoFree>>;
-
-// A server's text as one short line: it ends up on terminals and in logs.
-std::string one_line(const char* text) {
-  std::string line = text == nullptr ? "" : text;
-  line.resize(std::min(line.find('\n'), line.size()));
-  line.resize(std::min(line.size(), kMessageMaxBytes));
-  std::ranges::replace_if(line, [](char c) { return c >= 0 && c < ' '; }, ' ');
-  return line;
-}
-
-const char* value_of(const UniqueConninfo& options, std::string_view keyword) {
-  if (!options) return nullptr;
-  for (const PQconninfoOption* option = options.get(); option->keyword != nullptr; ++option) {
-    if (keyword == option->keyword) return option->val;
-  }
-  return nullptr;
-}
-
-bool is_connection_string(std::string_view text) {
-  return text.find('=') != std::string_view::npos || text.starts_with("postgresql://") ||
-         text.starts_with("postgres://");
-}
-
-struct Parameters {
-  std::vector<const char*> keywords;
-  std::vector<const char*> values;
-
-  // libpq ignores empty values, later ones win; the strings must outlive this.
-  void add(const char* keyword, const char* value) {
-    keywords.push_back(keyword);
-    values.push_back(value);
-  }
-};
-
-// The name to connect to where the user named none; libpq itself would take the user's name.
-Result<std::string> choose_database(const ConnectionOptions& options) {
-  if (!options.dbname.empty()) return options.dbname;
-  if (!options.conninfo.empty() && !is_connection_string(options.conninfo)) return options.conninfo;
-  const UniqueConninfo given(PQconninfoParse(options.conninfo.c_str(), nullptr));
-  // What libpq would say may quote a secret.
-  if (!given) return Error(ErrorCode::usage, "the connection string cannot be parsed");
-  for (const char* keyword : {"password", "sslpassword"}) {
-    if (value_of(given, keyword) != nullptr) {
-      return Error(ErrorCode::usage, format("the connection string contains a {}", keyword),
-                   "keep it in a .pgpass file or a service file");
-    }
-  }
-  // Whatever names one there, libpq finds it; in a service file only libpq can look.
-  if (value_of(given, "dbname") != nullptr || value_of(given, "service") != nullptr) return "";
-  const UniqueConninfo defaults(PQconndefaults());
-  if (value_of(defaults, "dbname") != nullptr || std::getenv("PGSERVICE") != nullptr) return "";
-  return "postgres";
-}
-
-Result<UniqueConn> connect(const ConnectionOptions& options) {
-  const std::string dbname = HAUL_TRY(choose_database(options));
-  const std::string timeout = format("{}", options.connect_timeout.count());
-  Parameters parameters;
-  if (is_connection_string(options.conninfo)) {
-    parameters.add("dbname", options.conninfo.c_str());
-  }
-  // A second "dbname" replaces the name within the first, not the rest of it.
-  if (!dbname.empty()) parameters.add("dbname", dbname.c_str());
-  if (!options.host.empty()) parameters.add("host", options.host.c_str());
-  if (!options.port.empty()) parameters.add("port", options.port.c_str());
-  if (!options.user.empty()) parameters.add("user", options.user.c_str());
-  parameters.add("application_name", "pghaul");
-  parameters.add("client_encoding", "UTF8");
-  parameters.add("connect_timeout", timeout.c_str());
-  // A dead peer is noticed within a minute, also while a query waits for its answer.
-  parameters.add("keepalives", "1");
-  parameters.add("keepalives_idle", "10");
-  parameters.add("keepalives_interval", "10");
-  parameters.add("keepalives_count", "3");
-  parameters.add("tcp_user_timeout", "60000");
-  parameters.add(nullptr, nullptr);
-  const bool expand = is_connection_string(options.conninfo);
-  UniqueConn conn(
-      PQconnectdbParams(parameters.keywords.data(), parameters.values.data(), expand ? 1 : 0));
+Result<UniqueConn> connect(const LibPq& pq, const ConnectionOptions& options) {
+  const ConnectionParameters parameters =
+      HAUL_TRY(connection_parameters(pq, options, SessionKind::sql));
+  UniqueConn conn(pq.PQconnectdbParams(parameters.keywords().data(), parameters.values().data(),
+                                       parameters.expands_dbname() ? 1 : 0),
+                  {pq.PQfinish});
   if (!conn) return Error(ErrorCode::server_state, "out of memory for a connection");
-  if (PQstatus(conn.get()) != CONNECTION_OK) {
-    return Error(ErrorCode::server_state,
-                 format("cannot connect to PostgreSQL: {}", one_line(PQerrorMessage(conn.get()))));
+  if (pq.PQstatus(conn.get()) != CONNECTION_OK) {
+    return Error(ErrorCode::server_state, format("cannot connect to PostgreSQL: {}",
+                                                 one_line(pq.PQerrorMessage(conn.get()))));
   }
   return conn;
 }
@@ -152,6 +62,7 @@ void ignore_notice(void*, const PGresult*) {}
 }  // namespace
 
 struct PgConnection::Impl {
+  LibPq pq;
   UniqueConn conn;  // null once the connection was given up
   UniqueCancel cancel_handle;
   std::string name;
@@ -177,23 +88,23 @@ struct PgConnection::Impl {
 
 namespace {
 
-Status append(const PGresult* result, Rows& rows, std::size_t& size_bytes) {
-  const int columns = PQnfields(result);
+Status append(const LibPq& pq, const PGresult* result, Rows& rows, std::size_t& size_bytes) {
+  const int columns = pq.PQnfields(result);
   if (rows.columns.empty()) {
     for (int column = 0; column < columns; ++column) {
-      rows.columns.emplace_back(PQfname(result, column));
+      rows.columns.emplace_back(pq.PQfname(result, column));
     }
   }
-  for (int row = 0; row < PQntuples(result); ++row) {
+  for (int row = 0; row < pq.PQntuples(result); ++row) {
     auto& values = rows.values.emplace_back();
     for (int column = 0; column < columns; ++column) {
-      if (PQgetisnull(result, row, column) != 0) {
+      if (pq.PQgetisnull(result, row, column) != 0) {
         values.emplace_back(std::nullopt);
         continue;
       }
-      const auto length = static_cast<std::size_t>(PQgetlength(result, row, column));
+      const auto length = static_cast<std::size_t>(pq.PQgetlength(result, row, column));
       size_bytes += length;
-      values.emplace_back(std::string(PQgetvalue(result, row, column), length));
+      values.emplace_back(std::string(pq.PQgetvalue(result, row, column), length));
     }
     size_bytes += kRowOverheadBytes + values.size() * sizeof(values.front());
     if (size_bytes > kResultSizeMaxBytes) {
@@ -210,7 +121,7 @@ void PgConnection::Impl::request_cancel() const {
   std::array<char, 256> message{};
   // A failure is not worth a word: the waiting query asks again.
   static_cast<void>(
-      PQcancel(cancel_handle.get(), message.data(), static_cast<int>(message.size())));
+      pq.PQcancel(cancel_handle.get(), message.data(), static_cast<int>(message.size())));
 }
 
 Error PgConnection::Impl::give_up(Error error) {
@@ -219,16 +130,16 @@ Error PgConnection::Impl::give_up(Error error) {
 }
 
 Error PgConnection::Impl::lost() {
-  return give_up({ErrorCode::server_state,
-                  format("connection to {} lost: {}", name, one_line(PQerrorMessage(conn.get())))});
+  return give_up({ErrorCode::server_state, format("connection to {} lost: {}", name,
+                                                  one_line(pq.PQerrorMessage(conn.get())))});
 }
 
 Error PgConnection::Impl::server_error(const PGresult* result) {
-  const char* sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+  const char* sqlstate = pq.PQresultErrorField(result, PG_DIAG_SQLSTATE);
   last_sqlstate = sqlstate == nullptr ? "" : sqlstate;
-  const char* primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-  std::string message = one_line(primary != nullptr ? primary : PQresultErrorMessage(result));
-  const std::string hint = one_line(PQresultErrorField(result, PG_DIAG_MESSAGE_HINT));
+  const char* primary = pq.PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+  std::string message = one_line(primary != nullptr ? primary : pq.PQresultErrorMessage(result));
+  const std::string hint = one_line(pq.PQresultErrorField(result, PG_DIAG_MESSAGE_HINT));
   if (last_sqlstate == kQueryCanceled && cancelled) {
     return {ErrorCode::interrupted, "query cancelled"};
   }
@@ -238,7 +149,7 @@ Error PgConnection::Impl::server_error(const PGresult* result) {
 }
 
 Status PgConnection::Impl::wait_for_socket() {
-  struct pollfd socket = {PQsocket(conn.get()), POLLIN, 0};
+  struct pollfd socket = {pq.PQsocket(conn.get()), POLLIN, 0};
   if (::poll(&socket, 1, static_cast<int>(kPollSlice.count())) < 0 && errno != EINTR) {
     return give_up(error_from_errno(errno, format("poll connection to {}", name)));
   }
@@ -247,15 +158,15 @@ Status PgConnection::Impl::wait_for_socket() {
 
 Status PgConnection::Impl::wait(SteadyClock::time_point started) {
   std::optional<SteadyClock::time_point> cancel_noticed;
-  while (PQisBusy(conn.get()) != 0) {
+  while (pq.PQisBusy(conn.get()) != 0) {
     HAUL_TRY(wait_for_socket());
-    if (PQconsumeInput(conn.get()) == 0) return lost();
+    if (pq.PQconsumeInput(conn.get()) == 0) return lost();
     const auto now = SteadyClock::now();
     if (query_timeout.count() > 0 && now - started > query_timeout) {
       return give_up({ErrorCode::server_state,
                       format("no answer from {} in {} ms", name, query_timeout.count())});
     }
-    if (!cancelled || PQisBusy(conn.get()) == 0) continue;
+    if (!cancelled || pq.PQisBusy(conn.get()) == 0) continue;
     // The first request may have come before the server began with the query.
     request_cancel();
     if (!cancel_noticed) cancel_noticed = now;
@@ -271,9 +182,9 @@ Status PgConnection::Impl::send(const std::string& sql,
   std::vector<const char*> pointers;
   pointers.reserve(values.size());
   for (const auto& value : values) pointers.push_back(value ? value->c_str() : nullptr);
-  if (PQsendQueryParams(conn.get(), sql.c_str(), static_cast<int>(values.size()), nullptr,
-                        pointers.data(), nullptr, nullptr, 0) == 0 ||
-      PQsetSingleRowMode(conn.get()) == 0) {
+  if (pq.PQsendQueryParams(conn.get(), sql.c_str(), static_cast<int>(values.size()), nullptr,
+                           pointers.data(), nullptr, nullptr, 0) == 0 ||
+      pq.PQsetSingleRowMode(conn.get()) == 0) {
     return lost();
   }
   return ok();
@@ -281,7 +192,7 @@ Status PgConnection::Impl::send(const std::string& sql,
 
 void PgConnection::Impl::drain(SteadyClock::time_point started) {
   while (conn && wait(started)) {
-    if (!UniqueResult(PQgetResult(conn.get()))) return;
+    if (!UniqueResult(pq.PQgetResult(conn.get()), {pq.PQclear})) return;
   }
 }
 
@@ -296,16 +207,16 @@ Result<Rows> PgConnection::Impl::run(const std::string& sql,
   std::size_t size_bytes = 0;
   while (true) {
     HAUL_TRY(wait(started));
-    const UniqueResult result(PQgetResult(conn.get()));
+    const UniqueResult result(pq.PQgetResult(conn.get()), {pq.PQclear});
     if (!result) return rows;
-    const ExecStatusType status = PQresultStatus(result.get());
+    const ExecStatusType status = pq.PQresultStatus(result.get());
     if (status == PGRES_SINGLE_TUPLE || status == PGRES_TUPLES_OK) {
-      Status appended = append(result.get(), rows, size_bytes);
+      Status appended = append(pq, result.get(), rows, size_bytes);
       if (!appended) return give_up(std::move(appended).take_error());
     } else if (status != PGRES_COMMAND_OK) {
       Error error = server_error(result.get());
       drain(started);
-      if (conn && PQstatus(conn.get()) != CONNECTION_OK) conn.reset();
+      if (conn && pq.PQstatus(conn.get()) != CONNECTION_OK) conn.reset();
       return error;
     }
   }
@@ -313,14 +224,16 @@ Result<Rows> PgConnection::Impl::run(const std::string& sql,
 
 Result<std::unique_ptr<PgConnection>> PgConnection::open(const ConnectionOptions& options) {
   auto impl = std::make_unique<Impl>();
-  impl->conn = HAUL_TRY(connect(options));
+  impl->pq = HAUL_TRY(load_libpq());
+  const LibPq& pq = impl->pq;
+  impl->conn = HAUL_TRY(connect(pq, options));
   PGconn* conn = impl->conn.get();
-  PQsetNoticeReceiver(conn, ignore_notice, nullptr);
-  impl->name = format("{}:{}", one_line(PQhost(conn)), one_line(PQport(conn)));
-  impl->server_version = PQserverVersion(conn);
-  impl->backend_pid = PQbackendPID(conn);
+  pq.PQsetNoticeReceiver(conn, ignore_notice, nullptr);
+  impl->name = format("{}:{}", one_line(pq.PQhost(conn)), one_line(pq.PQport(conn)));
+  impl->server_version = pq.PQserverVersion(conn);
+  impl->backend_pid = pq.PQbackendPID(conn);
   impl->query_timeout = options.query_timeout;
-  impl->cancel_handle.reset(PQgetCancel(conn));
+  impl->cancel_handle = UniqueCancel(pq.PQgetCancel(conn), {pq.PQfreeCancel});
   if (!impl->cancel_handle) return Error(ErrorCode::server_state, "out of memory for a connection");
   std::unique_ptr<PgConnection> connection(new PgConnection(std::move(impl)));
   HAUL_TRY(connection->query(session_settings_sql(connection->server_version())));

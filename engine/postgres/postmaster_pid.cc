@@ -81,6 +81,9 @@ Result<PostmasterPid> parse_postmaster_pid(std::string_view text) {
   file.socket_directory = take_until(text, '\n');
   file.listen_address = take_until(text, '\n');
   HAUL_TRY(parse_shared_memory(take_until(text, '\n'), file));
+  // Padded to overwrite one with another.
+  file.status = take_until(text, ' ');
+  while (file.status.ends_with('\n')) file.status.pop_back();
   return file;
 }
 

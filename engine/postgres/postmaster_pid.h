@@ -28,6 +28,7 @@ struct PostmasterPid {
   std::uint64_t shared_memory_key = 0;
   std::uint64_t shared_memory_id = 0;
   bool has_shared_memory = false;
+  std::string status;  // "starting", "standby", "ready" or "stopping"; empty: not said yet
 
   // What to give libpq as host: the socket directory, else the address; empty when there is
   // neither.

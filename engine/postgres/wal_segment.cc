@@ -7,6 +7,7 @@
 #include "base/format.h"
 #include "engine/postgres/internal/little_endian.h"
 #include "engine/postgres/internal/text.h"
+#include "engine/postgres/internal/wal_page.h"
 
 namespace haul::postgres {
 namespace {
@@ -17,10 +18,6 @@ constexpr std::uint64_t kSegmentSizeMaxBytes = std::uint64_t{1} << 30;
 constexpr std::uint64_t kLogicalIdSizeBytes = std::uint64_t{1} << 32;
 constexpr std::size_t kNameLength = 24;
 constexpr std::string_view kHistorySuffix = ".history";
-
-// xlp_info. The last flag came with 15 and as a correction with earlier releases.
-constexpr std::uint16_t kLongHeaderFlag = 0x0002;
-constexpr std::uint16_t kKnownFlags = 0x000F;
 
 // Fields of XLogPageHeaderData and XLogLongPageHeaderData.
 constexpr std::size_t kMagicAt = 0;
@@ -112,7 +109,7 @@ Result<WalPageHeader> parse_wal_page_header(ByteSpan page) {
   header.timeline = TimelineId{load<std::uint32_t>(page, kTimelineAt)};
   header.page_address = Lsn{load<std::uint64_t>(page, kPageAddressAt)};
   header.remaining_size_bytes = load<std::uint32_t>(page, kRemainingAt);
-  header.is_long = (header.info & kLongHeaderFlag) != 0;
+  header.is_long = (header.info & internal::kLongHeaderFlag) != 0;
   if (!header.is_long) return header;
   if (page.size() < kWalLongPageHeaderSizeBytes) {
     return Error(ErrorCode::corrupt, format("WAL page of {} bytes has no header", page.size()));
@@ -139,21 +136,6 @@ Error SegmentChecker::damage(std::string_view what) const {
                  offset_, what)};
 }
 
-Status SegmentChecker::check_first_page(const WalPageHeader& header) const {
-  if (!header.is_long) return damage("first page lacks the long header");
-  if (header.system_identifier != geometry_.system_identifier) {
-    return damage(format("belongs to system identifier {}, not {}", header.system_identifier,
-                         geometry_.system_identifier));
-  }
-  if (header.segment_size_bytes != geometry_.segment_size_bytes) {
-    return damage(format("made for segments of {} bytes", header.segment_size_bytes));
-  }
-  if (header.block_size_bytes != geometry_.block_size_bytes) {
-    return damage(format("made for pages of {} bytes", header.block_size_bytes));
-  }
-  return ok();
-}
-
 Status SegmentChecker::check_page(ByteSpan page) {
   // Only the zeros after a switch are without header, and a switch leaves at least the first page.
   if (offset_ > 0 && all_zero(page)) {
@@ -162,23 +144,9 @@ Status SegmentChecker::check_page(ByteSpan page) {
   }
   if (after_switch_) return damage("data after pages of zeros");
   const WalPageHeader header = HAUL_TRY(parse_wal_page_header(page));
-  if (header.magic != wal_page_magic(geometry_.server_major)) {
-    return damage(format("page magic {:04X} instead of {:04X}", header.magic,
-                         wal_page_magic(geometry_.server_major)));
-  }
-  const Lsn expected{segment_.start(geometry_.segment_size_bytes).value + offset_};
-  if (header.page_address != expected) {
-    return damage(format("page address {} instead of {}", to_string(header.page_address),
-                         to_string(expected)));
-  }
-  if ((header.info & ~kKnownFlags) != 0) return damage(format("page flags {:04X}", header.info));
-  // A segment begun on an older timeline is copied when the new one starts, old pages first.
-  if (header.timeline.value == 0 || header.timeline > segment_.timeline) {
-    return damage(format("page of timeline {}", header.timeline.value));
-  }
-  if (offset_ == 0) return check_first_page(header);
-  if (header.is_long) return damage("long header within the segment");
-  return ok();
+  const Lsn address{segment_.start(geometry_.segment_size_bytes).value + offset_};
+  const std::string fault = internal::wal_page_fault(header, geometry_, address, segment_.timeline);
+  return fault.empty() ? ok() : damage(fault);
 }
 
 Status SegmentChecker::check(ByteSpan pages) {

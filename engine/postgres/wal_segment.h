@@ -91,7 +91,6 @@ class SegmentChecker {
 
  private:
   Status check_page(ByteSpan page);
-  Status check_first_page(const WalPageHeader& header) const;
   Error damage(std::string_view what) const;
 
   WalGeometry geometry_;

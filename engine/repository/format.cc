@@ -11,6 +11,9 @@ const char* to_string(ObjectKind kind) {
     case ObjectKind::snapshot: return "snapshot";
     case ObjectKind::pack: return "pack";
     case ObjectKind::index_run: return "index run";
+    case ObjectKind::wal_segment: return "WAL segment";
+    case ObjectKind::wal_file: return "WAL file";
+    case ObjectKind::wal_piece: return "WAL piece";
   }
   return "object";
 }

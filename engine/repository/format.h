@@ -45,7 +45,10 @@ enum class ObjectKind : std::uint16_t {
   lease = 2,
   snapshot = 3,
   pack = 4,
-  index_run = 5
+  index_run = 5,
+  wal_segment = 6,
+  wal_file = 7,
+  wal_piece = 8
 };
 
 const char* to_string(ObjectKind kind);

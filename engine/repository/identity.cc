@@ -10,10 +10,15 @@ bool is_chunk_kind(std::uint8_t value) { return value >= 1 && value <= 5; }
 
 Identity::Identity(const compress::DigestKey& id_key)
     : page_key_(id_key.derive("pghaul 2026 repository v1 page digest")),
-      chunk_key_(id_key.derive("pghaul 2026 repository v1 chunk id")) {}
+      chunk_key_(id_key.derive("pghaul 2026 repository v1 chunk id")),
+      wal_key_(id_key.derive("pghaul 2026 repository v1 wal content")) {}
 
 Digest Identity::page_digest(ByteSpan page) const {
   return compress::keyed_digest(page_key_, page);
+}
+
+Digest Identity::wal_digest(ByteSpan content) const {
+  return compress::keyed_digest(wal_key_, content);
 }
 
 void Identity::page_digests(ByteSpan chunk, std::uint32_t page_size_bytes,

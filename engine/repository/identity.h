@@ -1,4 +1,4 @@
-// What things are called by content: page digests and chunk ids.
+// What things are called by content: page digests, chunk ids, digests of WAL.
 //
 // A page digest is the keyed BLAKE3-256 of the page; its first 8 bytes are the page's tag. A chunk
 // id is the keyed BLAKE3-256 (another derived key) over the chunk's kind, page size, length and its
@@ -51,10 +51,13 @@ class Identity {
                    std::span<const Digest> digests) const;
   // Both steps, for readers that only compare the id.
   ChunkId chunk_id_of(ChunkKind kind, std::uint32_t page_size_bytes, ByteSpan chunk) const;
+  // Of the content of a WAL object, whole.
+  Digest wal_digest(ByteSpan content) const;
 
  private:
   compress::DigestKey page_key_;
   compress::DigestKey chunk_key_;
+  compress::DigestKey wal_key_;
 };
 
 }  // namespace haul::repository

@@ -1,4 +1,5 @@
-// Where things lie in a repository: the one place that builds and takes apart object keys.
+// Where things lie in a repository: the one place that builds and takes apart object keys. Those
+// beneath wal() are made of PostgreSQL's names, and engine/wal's.
 //
 // Errors:   usage (a name that breaks the grammar).
 // Format:   docs/format.md, "Layout".
@@ -67,6 +68,7 @@ class ClusterLayout {
     return index() + "/" + run.lease + "-" + std::to_string(run.number);
   }
   std::string gc() const { return root_ + "/gc"; }
+  std::string wal() const { return root_ + "/wal"; }
 
   // The inverses; nothing when the key is not of this kind.
   std::optional<PackRef> parse_pack(std::string_view key) const;

@@ -59,6 +59,28 @@ std::string_view without_leading_spaces(std::string_view text) {
   return text;
 }
 
+bool is_octal(char c) { return c >= '0' && c <= '7'; }
+
+// What the characters after a backslash stand for; `at` is moved to the last of them.
+char unescape(std::string_view text, std::size_t& at) {
+  switch (text[at]) {
+    case 'b': return '\b';
+    case 'f': return '\f';
+    case 'n': return '\n';
+    case 'r': return '\r';
+    case 't': return '\t';
+    default: break;
+  }
+  if (!is_octal(text[at])) return text[at];
+  unsigned value = 0;
+  std::size_t count = 0;
+  for (; count < 3 && at + count < text.size() && is_octal(text[at + count]); ++count) {
+    value = value * 8 + static_cast<unsigned>(text[at + count] - '0');
+  }
+  at += count - 1;
+  return static_cast<char>(value);
+}
+
 // After the opening quote; false when there is no closing one.
 bool take_quoted(std::string_view text, std::string& value) {
   for (std::size_t at = 0; at < text.size(); ++at) {
@@ -67,6 +89,8 @@ bool take_quoted(std::string_view text, std::string& value) {
       ++at;
     } else if (text[at] == '\\' && at + 1 < text.size()) {
       ++at;
+      value.push_back(unescape(text, at));
+      continue;
     }
     value.push_back(text[at]);
   }
@@ -97,6 +121,11 @@ bool parse_setting_line(std::string_view line, SettingLine& setting) {
 std::string quote_setting(std::string_view value) {
   std::string text = "'";
   for (const char c : value) {
+    // A string ends with its line.
+    if (c == '\n') {
+      text += "\\n";
+      continue;
+    }
     if (c == '\'' || c == '\\') text.push_back(c);
     text.push_back(c);
   }

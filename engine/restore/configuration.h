@@ -26,7 +26,7 @@ namespace haul::restore {
 inline constexpr std::uint64_t kConfigurationBytesMax = 16 << 20;
 
 struct ConfigurationFile {
-  std::string from;  // absolute, where it was
+  std::string from;  // absolute, where it was; empty: in the data directory
   std::string to;    // beneath the data directory
   std::uint32_t mode = 0;
   std::string content;
@@ -35,7 +35,10 @@ struct ConfigurationFile {
 struct ConfigurationPlan {
   std::vector<ConfigurationFile> files;
   std::vector<std::string> directories;  // to be made for them, parents first
-  std::vector<std::string> lost_files;   // absolute, where they were; unreadable
+  // Of the data directory itself, changed for a recovery; the plan does not place them.
+  std::vector<ConfigurationFile> rewritten;
+  std::string signal_file;              // beneath the data directory; empty: none
+  std::vector<std::string> lost_files;  // absolute, where they were; unreadable
   std::vector<std::string> warnings;
 };
 
@@ -53,7 +56,7 @@ struct SettingLine {
 };
 // False when the line sets nothing or is not valid.
 bool parse_setting_line(std::string_view line, SettingLine& setting);
-// The value as a quoted string.
+// The value as a quoted string on one line, whatever is in it.
 std::string quote_setting(std::string_view value);
 
 }  // namespace haul::restore

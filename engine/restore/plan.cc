@@ -28,12 +28,14 @@ namespace {
 constexpr std::array<std::string_view, 4> kOurNames = {
     postgres::kBackupLabelName, postgres::kTablespaceMapName, "backup_manifest", kUnfinishedMarker};
 
-// They tell a server to recover from an archive or a primary; the copy's own business.
-constexpr std::array<std::string_view, 2> kSignalFiles = {"recovery.signal", "standby.signal"};
+// The copy's own business.
+constexpr std::array<std::string_view, 3> kOwnBusiness = {kRecoverySignal, kStandbySignal,
+                                                          kStartLogName};
 
 constexpr std::string_view kTablespaceDirectory = "pg_tblspc";
 constexpr std::string_view kWalPrefix = "pg_wal/";
 constexpr std::string_view kVersionFile = "PG_VERSION";
+constexpr std::string_view kAutoConfiguration = "postgresql.auto.conf";
 
 template <typename Names>
 bool contains(const Names& names, std::string_view name) {
@@ -65,13 +67,14 @@ const TreeEntry* find_entry(const std::vector<TreeEntry>& entries, std::string_v
 
 // Left out by every restore; why is a warning of the plan.
 bool is_left_out(const TreeEntry& entry) {
-  return contains(kSignalFiles, entry.path) || entry.kind == EntryKind::link ||
+  return contains(kOwnBusiness, entry.path) || entry.kind == EntryKind::link ||
          postgres::classify(entry.path, kind_of(entry)) == postgres::FileClass::excluded;
 }
 
-bool is_placed_file(const TreeEntry& entry) {
+bool is_placed_file(const RestorePlan& plan, const TreeEntry& entry) {
   return entry.root == TreeRoot::data_directory && entry.kind == EntryKind::file &&
-         entry.path != postgres::kControlFilePath && !is_left_out(entry);
+         entry.path != postgres::kControlFilePath && !is_left_out(entry) &&
+         !plan.taken_out.contains(entry.path);
 }
 
 class Planner {
@@ -124,7 +127,7 @@ class Planner {
   }
 
   static std::string why_left_out(const TreeEntry& entry) {
-    if (contains(kSignalFiles, entry.path)) {
+    if (contains(kOwnBusiness, entry.path)) {
       return format("{} was in the backup and is not restored", entry.path);
     }
     if (postgres::classify(entry.path, kind_of(entry)) == postgres::FileClass::excluded) {
@@ -145,8 +148,8 @@ class Planner {
     plan_.leaf_bytes_max = std::max(plan_.leaf_bytes_max, std::min(leaf, entry.size_bytes));
     plan_.page_size_bytes_max = std::max(plan_.page_size_bytes_max, entry.page_size_bytes);
     if (entry.path.starts_with(kWalPrefix) || entry.path == kVersionFile ||
-        !is_reserved_name(entry.path)) {
-      plan_.known_files.insert(entry.path);
+        entry.path == kAutoConfiguration || !is_reserved_name(entry.path)) {
+      plan_.known_files.emplace(entry.path, entry);
     }
   }
 
@@ -307,13 +310,18 @@ bool RestorePlan::has_directory(std::string_view path) const {
   return find_entry(directories, path) != nullptr;
 }
 
+void RestorePlan::take_out(const std::string& path) {
+  HAUL_ASSERT(has_file(path));
+  if (taken_out.insert(path).second) --files;
+}
+
 bool is_reserved_name(std::string_view path) {
   if (path.starts_with("base/") || path.starts_with("global/") ||
       (path.starts_with("pg_") && path.find('/') != std::string_view::npos)) {
     return true;
   }
-  return contains(kOurNames, path) || contains(kSignalFiles, path) || path == kVersionFile ||
-         path == "postgresql.auto.conf" ||
+  return contains(kOurNames, path) || contains(kOwnBusiness, path) || path == kVersionFile ||
+         path == kAutoConfiguration ||
          postgres::classify(path, io::FileKind::regular) == postgres::FileClass::excluded;
 }
 
@@ -377,7 +385,7 @@ Status for_each_file(repository::ChunkReader& chunks, const RestorePlan& plan,
                       format("backup {}: the list of files is not what it was", plan.backup));
   std::uint64_t left = plan.files;
   const auto visit_placed = [&](const TreeEntry& entry) -> Status {
-    if (!is_placed_file(entry)) return ok();
+    if (!is_placed_file(plan, entry)) return ok();
     if (left == 0) return changed;
     --left;
     return visit(entry);

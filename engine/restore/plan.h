@@ -6,7 +6,7 @@
 //
 // Files are not kept: for_each_file() reads them anew whenever they are needed.
 //
-// Memory:   about 300 bytes per directory, and 100 per file that lies in none of the server's own
+// Memory:   about 300 bytes per directory, and 400 per file that lies in none of the server's own
 //           directories, or in pg_wal.
 // Threads:  a value, immutable once made.
 // Errors:   not_found (no such backup), corrupt, unsupported (a server version), io.
@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -26,6 +27,10 @@
 #include "engine/repository/tree_store.h"
 
 namespace haul::restore {
+
+// They tell a server to recover from an archive or a primary.
+inline constexpr std::string_view kRecoverySignal = "recovery.signal";
+inline constexpr std::string_view kStandbySignal = "standby.signal";
 
 // Reads the snapshot; not_found says which backup and cluster.
 Result<repository::Snapshot> read_backup(const repository::Cluster& cluster,
@@ -44,14 +49,17 @@ struct RestorePlan {
   std::uint64_t bytes = 0;                // of all files, pg_control and configuration too
   std::uint64_t leaf_bytes_max = 0;       // of the files
   std::uint32_t page_size_bytes_max = 0;  // of the files
-  std::set<std::string, std::less<>> known_files;
-  std::vector<std::string> lost_files;  // found unreadable already
+  std::map<std::string, repository::TreeEntry, std::less<>> known_files;
+  std::set<std::string, std::less<>> taken_out;  // of the known files: not placed
+  std::vector<std::string> lost_files;           // found unreadable already
   std::vector<std::string> warnings;
 
   // By path; both look in what the tree has for the data directory. Files are known for what no
-  // server directory holds, PG_VERSION and WAL segments.
+  // server directory holds, PG_VERSION, postgresql.auto.conf and WAL segments.
   bool has_file(std::string_view path) const { return known_files.contains(path); }
   bool has_directory(std::string_view path) const;
+  // A known file that someone else will write.
+  void take_out(const std::string& path);
 };
 
 // Names that only the restore or a server may create, and everything in the server's own

@@ -12,6 +12,9 @@
 #include "engine/restore/owner.h"
 #include "engine/restore/place.h"
 #include "engine/restore/plan.h"
+#include "engine/restore/recovery_plan.h"
+#include "engine/restore/recovery_settings.h"
+#include "engine/restore/replayed_tablespaces.h"
 #include "engine/restore/seal.h"
 #include "engine/restore/target.h"
 #include "io/posix_directory.h"
@@ -48,20 +51,78 @@ class Restore {
     const auto cluster = HAUL_TRY(environment_.repository->cluster(options_.cluster));
     const auto index = HAUL_TRY(repository::Index::open(cluster, findings_));
     repository::ChunkReader chunks(cluster, *index, findings_);
-    const std::string name = HAUL_TRY(resolve_backup(cluster, options_.backup));
-    RestorePlan plan = HAUL_TRY(make_plan(chunks, HAUL_TRY(read_backup(cluster, name))));
+    ChosenBackup chosen = HAUL_TRY(choose_backup(recovery_request(cluster, chunks)));
+    RestorePlan& plan = chosen.plan;
+    std::ranges::copy(chosen.warnings, std::back_inserter(report_.warnings));
     const TargetLayout layout = HAUL_TRY(make_layout(options_, plan.facts));
     postgres::SystemProcessProbe system_processes;
     postgres::ProcessProbe* processes = environment_.processes;
     HAUL_TRY(check_vacant(layout, open_, processes != nullptr ? *processes : system_processes));
     const PathProbe exists = [this](const std::string& path) { return path_exists(path); };
-    const ConfigurationPlan configuration = HAUL_TRY(plan_configuration(plan, chunks, exists));
+    ConfigurationPlan configuration = HAUL_TRY(plan_configuration(plan, chunks, exists));
+    if (chosen.recovery) {
+      const RecoveryPlan& recovery = *chosen.recovery;
+      HAUL_TRY(check_replayed_tablespaces(recovery.survey.tablespaces, layout, open_));
+      HAUL_TRY(plan_recovery_files({recovery.target, recovery.settings, layout.data_directory},
+                                   chunks, plan, configuration));
+      report_.recovery = std::make_shared<const RecoveryPlan>(*std::move(chosen.recovery));
+      if (options_.recovery.archiving == RecoveryTarget::Archiving::off) {
+        report_.warnings.emplace_back(
+            "archiving is off in the restored cluster (archive_mode = off): nothing of what it "
+            "does next can be recovered until that is changed; --take-over leaves it on");
+      }
+    }
     std::ranges::copy(configuration.lost_files, std::back_inserter(plan.lost_files));
     fill_report(plan, layout, configuration);
     report_.plan_time = environment_.clock->now_monotonic() - begin;
     if (!plan.lost_files.empty()) return survey(plan, chunks);
+    if (options_.start == RestoreOptions::Start::yes) HAUL_TRY(find_programs());
     if (options_.run == RestoreOptions::Run::dry) return ok();
-    return place_and_seal(plan, layout, configuration, chunks);
+    HAUL_TRY(place_and_seal(plan, layout, configuration, chunks));
+    return options_.start == RestoreOptions::Start::yes ? start(layout) : ok();
+  }
+
+  int server_major() const { return report_.facts.server_version / 10000; }
+
+  // Before anything is copied: a server that cannot be started is known then.
+  Status find_programs() {
+    SystemProgramRunner system({});
+    ProgramRunner* const runner = environment_.programs;
+    programs_ = HAUL_TRY(find_server_programs(runner != nullptr ? *runner : system,
+                                              options_.server_programs, server_major()));
+    return ok();
+  }
+
+  Status start(const TargetLayout& layout) {
+    enter(RestoreProgress::Phase::replaying);
+    const auto directory = HAUL_TRY(open_(layout.data_directory));
+    postgres::SystemProcessProbe system_processes;
+    SystemProgramRunner system_programs(owner_);
+    ServerStart start{programs_, layout.data_directory, server_major(), options_.recovery, {}};
+    if (report_.recovery) start.replayed = report_.recovery->survey.end;
+    ServerEnvironment server;
+    server.runner = environment_.programs != nullptr ? environment_.programs : &system_programs;
+    server.directory = directory.get();
+    server.processes =
+        environment_.processes != nullptr ? environment_.processes : &system_processes;
+    server.clock = environment_.clock;
+    server.stop = environment_.stop;
+    report_.server = HAUL_TRY(start_server(start, server));
+    return ok();
+  }
+
+  RecoveryRequest recovery_request(const repository::Cluster& cluster,
+                                   repository::ChunkReader& chunks) const {
+    RecoveryRequest request;
+    request.cluster = &cluster;
+    request.chunks = &chunks;
+    request.backup = options_.backup;
+    request.target = options_.recovery;
+    request.access = {environment_.program, cluster.store->name(), to_hex(cluster.repository.bytes),
+                      cluster.name};
+    request.workers = flow::resolve_workers(options_.workers);
+    request.stop = environment_.stop;
+    return request;
   }
 
   bool path_exists(const std::string& path) const {
@@ -76,7 +137,7 @@ class Restore {
                    const ConfigurationPlan& configuration) {
     report_.backup = plan.backup;
     report_.facts = plan.facts;
-    report_.files = plan.files + plan.configuration.size() + 1;
+    report_.files = plan.files + plan.configuration.size() + configuration.rewritten.size() + 1;
     report_.bytes = plan.bytes;
     for (const TablespacePlace& place : layout.tablespaces) {
       report_.tablespaces.emplace_back(place.from, place.to);
@@ -137,7 +198,7 @@ class Restore {
     CreationRules rules;
     if (plan.group_access) rules = {0750, 0640, std::nullopt};
     SystemUserDatabase users;
-    rules.owner = choose_owner(options_, plan.facts, users, report_.warnings);
+    rules.owner = owner_ = choose_owner(options_, plan.facts, users, report_.warnings);
     const auto target = HAUL_TRY(Target::create(layout, rules, open_));
     HAUL_TRY(place_directories(plan, *target));
     const PlaceResult placed = HAUL_TRY(place_files(plan, place_context(chunks, target.get())));
@@ -158,6 +219,8 @@ class Restore {
   RestoreEnvironment& environment_;
   DirectoryOpener open_;
   repository::Findings findings_;
+  std::string programs_;
+  std::optional<io::FileOwner> owner_;
   RestoreReport report_;
 };
 

@@ -10,8 +10,9 @@
 // Threads:  run_restore() blocks its caller and owns its workers; RestoreProgress is read from any
 //           thread.
 // Errors:   usage (a target that is not empty, a mapping that fits nothing), server_state (a server
-//           runs there), not_found (no such backup), corrupt (something cannot be had; names every
-//           file that it touches), io, no_space, permission, interrupted.
+//           runs there, one that was started failed), not_found (no such backup, a moment that is
+//           not reached), corrupt (something cannot be had; names every file that it touches), io,
+//           no_space, permission, interrupted.
 #pragma once
 
 #include <atomic>
@@ -33,6 +34,9 @@
 #include "engine/postgres/postmaster_pid.h"
 #include "engine/repository/repository.h"
 #include "engine/repository/snapshot.h"
+#include "engine/restore/program.h"
+#include "engine/restore/recovery_target.h"
+#include "engine/restore/server_start.h"
 #include "io/directory.h"
 #include "io/posix_object_store.h"
 #include "io/ring.h"
@@ -45,7 +49,8 @@ inline constexpr std::string_view kUnfinishedMarker = "pghaul.restore-unfinished
 
 struct RestoreOptions {
   std::string cluster = "main";
-  std::string backup = "latest";
+  std::string backup = "latest";  // with a target the newest one that lies before it
+  RecoveryTarget recovery;
   std::string target;                                 // absolute; created 0700 if absent
   std::vector<postgres::TablespaceMapping> mappings;  // -T OLD=NEW
   // Restored files get this owner; nothing: the owner recorded in the snapshot when running as
@@ -53,10 +58,13 @@ struct RestoreOptions {
   std::optional<io::FileOwner> owner;
   std::size_t workers = 0;  // 0: one per processor
   enum class Run { real, dry } run = Run::real;
+  // Whether a server is started on it, and is to be where the recovery brings it.
+  enum class Start { no, yes } start = Start::no;
+  std::string server_programs;  // their directory; empty: where they usually are
 };
 
 struct RestoreProgress {
-  enum class Phase { planning, copying, syncing };
+  enum class Phase { planning, copying, syncing, replaying };
   std::atomic<Phase> phase = Phase::planning;
   std::atomic<std::uint64_t> bytes_total = 0;
   std::atomic<std::uint64_t> bytes_done = 0;
@@ -78,16 +86,25 @@ struct RestoreEnvironment {
   // Null: the machine's processes.
   postgres::ProcessProbe* processes = nullptr;
   RestoreProgress* progress = nullptr;
+  // Runs the server's programs; null: the machine's own, as the owner of the restored files.
+  ProgramRunner* programs = nullptr;
+  // pghaul itself, absolute: a recovering server calls it.
+  std::string program = "/usr/bin/pghaul";
 };
+
+struct RecoveryPlan;
 
 struct RestoreReport {
   std::string backup;
   postgres::BackupFacts facts;
+  // Nothing: the backup recovers with the WAL that it has.
+  std::shared_ptr<const RecoveryPlan> recovery;
   std::uint64_t files = 0;
   std::uint64_t bytes = 0;
   std::chrono::nanoseconds plan_time{};
   std::chrono::nanoseconds copy_time{};
   std::chrono::nanoseconds sync_time{};  // file systems or directories, manifest, pg_control
+  std::optional<ServerReport> server;    // that was started
   std::string io_backend;                // how the device was used: "uring", "threads", ...
   std::vector<std::pair<std::string, std::string>> tablespaces;    // recorded place, new place
   std::vector<std::pair<std::string, std::string>> configuration;  // where it was, where it is now

@@ -66,10 +66,14 @@ class Sealer {
     for (const std::string& path : input_.configuration->directories) {
       HAUL_TRY(target_.make_directory(path, 0750));
     }
-    for (const ConfigurationFile& file : input_.configuration->files) {
-      HAUL_TRY(write(file.to, file.mode, file.content));
+    for (const auto* files : {&input_.configuration->files, &input_.configuration->rewritten}) {
+      for (const ConfigurationFile& file : *files) {
+        HAUL_TRY(write(file.to, file.mode, file.content));
+      }
     }
-    return ok();
+    // A manifest has no signal files: a server removes them.
+    const std::string& signal = input_.configuration->signal_file;
+    return signal.empty() ? ok() : target_.write_file(signal, 0600, {});
   }
 
   Status make_links() {

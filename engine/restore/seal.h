@@ -1,9 +1,9 @@
 // The end of a restore: what PostgreSQL's backup protocol adds, everything durable, and only then
 // global/pg_control, without which no server starts.
 //
-// Order: backup_label, tablespace_map, configuration files and tablespace links; all that was
-// placed made durable; backup_manifest; the marker durably removed; global/pg_control published.
-// Whoever finds pg_control after a crash finds everything.
+// Order: backup_label, tablespace_map, configuration and signal files, tablespace links; all that
+// was placed made durable; backup_manifest; the marker durably removed; global/pg_control
+// published. Whoever finds pg_control after a crash finds everything.
 //
 // Threads:  functions that block their caller.
 // Errors:   those of writing.

@@ -131,8 +131,8 @@ Result<TargetLayout> make_layout(const RestoreOptions& options,
   std::vector<postgres::TablespaceMapping> mappings;
   mappings.reserve(options.mappings.size());
   for (const postgres::TablespaceMapping& mapping : options.mappings) {
-    mappings.push_back({tidy(mapping.from).value_or(mapping.from),
-                        HAUL_TRY(tidy_place(mapping.to, "tablespace target"))});
+    std::string to = HAUL_TRY(tidy_place(mapping.to, "tablespace target"));
+    mappings.push_back({tidy(mapping.from).value_or(mapping.from), std::move(to)});
   }
   auto mapped = postgres::remap(recorded, mappings);
   if (!mapped) {
@@ -140,9 +140,8 @@ Result<TargetLayout> make_layout(const RestoreOptions& options,
     return error.hint().empty() ? std::move(error).with_hint(list_of_places(recorded)) : error;
   }
   for (std::size_t i = 0; i < recorded.size(); ++i) {
-    layout.tablespaces.push_back(
-        {recorded[i].oid, recorded[i].location,
-         HAUL_TRY(tidy_place((*mapped)[i].location, "tablespace target"))});
+    std::string to = HAUL_TRY(tidy_place((*mapped)[i].location, "tablespace target"));
+    layout.tablespaces.push_back({recorded[i].oid, recorded[i].location, std::move(to)});
   }
   HAUL_TRY(check_apart(layout));
   return layout;

@@ -69,6 +69,14 @@ class Sorter {
       inventory_.snapshots.push_back(*snapshot);
       return true;
     }
+    if (auto wal = wal::parse_wal_key(layout, object.key)) {
+      inventory_.wal.push_back({*std::move(wal), object.size_bytes});
+      return true;
+    }
+    if (auto piece = wal::parse_piece_key(layout, object.key)) {
+      inventory_.pieces.push_back(*std::move(piece));
+      return true;
+    }
     const std::string_view lease = beneath(object.key, layout.leases());
     if (!repository::is_backup_name(lease)) return false;
     inventory_.leases.emplace_back(lease);

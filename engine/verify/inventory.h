@@ -14,15 +14,24 @@
 
 #include "engine/repository/cluster.h"
 #include "engine/repository/findings.h"
+#include "engine/wal/wal_layout.h"
+#include "engine/wal/wal_piece.h"
 
 namespace haul::verify {
+
+struct WalFile {
+  wal::WalKey key;
+  std::uint64_t size_bytes = 0;
+};
 
 struct Inventory {
   std::map<repository::PackRef, std::uint64_t> packs;  // with their sizes
   std::vector<repository::RunRef> runs;
   std::vector<std::string> snapshots;
   std::vector<std::string> leases;
-  std::uint64_t bytes = 0;  // of everything of this cluster
+  std::vector<WalFile> wal;
+  std::vector<wal::PieceKey> pieces;  // of segments that are being streamed
+  std::uint64_t bytes = 0;            // of everything of this cluster
 
   // A pack is there with this size.
   bool has(const repository::PackRef& pack, std::uint64_t size_bytes) const;

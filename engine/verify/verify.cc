@@ -10,6 +10,7 @@
 #include "engine/verify/inventory.h"
 #include "engine/verify/pack_check.h"
 #include "engine/verify/reach.h"
+#include "engine/verify/wal_check.h"
 
 namespace haul::verify {
 
@@ -39,6 +40,8 @@ class Verification {
     PackChecker packs(cluster_, inventory_, findings_);
     HAUL_TRY(check_pack_tables(packs));
     if (options_.depth == VerifyOptions::Depth::data) HAUL_TRY(check_data(packs));
+    // Whoever names backups means these alone.
+    if (options_.backups.empty()) HAUL_TRY(check_archive());
     repository::ChunkReader chunks(cluster_, *index, findings_);
     Reach reach(chunks, packs, findings_, environment_.stop);
     for (const Snapshot& snapshot : snapshots_) {
@@ -47,7 +50,7 @@ class Verification {
     }
     std::ranges::sort(report_.affected, {}, &AffectedBackup::backup);
     report_.chunks = packs.chunks_decoded();
-    report_.bytes_read = packs.bytes_read();
+    report_.bytes_read += packs.bytes_read();
     report_.damage = findings_.lines();
     return std::move(report_);
   }
@@ -132,7 +135,28 @@ class Verification {
     for (const PackRef& pack : run.packs) {
       environment_.progress->bytes_total += inventory_.packs.at(pack);
     }
+    if (options_.backups.empty()) environment_.progress->bytes_total += wal_bytes();
     return check_packs(packs, inventory_, run);
+  }
+
+  Status check_archive() {
+    const bool data = options_.depth == VerifyOptions::Depth::data;
+    std::atomic<std::uint64_t> headers_alone = 0;
+    WalCheckRun run;
+    run.depth = data ? WalCheckRun::Depth::every_byte : WalCheckRun::Depth::headers;
+    run.workers = flow::resolve_workers(options_.workers);
+    run.stop = environment_.stop;
+    run.bytes_done = data ? &environment_.progress->bytes_done : &headers_alone;
+    report_.wal_files = inventory_.wal.size();
+    HAUL_TRY(check_wal(cluster_, inventory_, run, findings_));
+    if (data) report_.bytes_read += wal_bytes();
+    return ok();
+  }
+
+  std::uint64_t wal_bytes() const {
+    std::uint64_t bytes = 0;
+    for (const WalFile& file : inventory_.wal) bytes += file.size_bytes;
+    return bytes;
   }
 
   std::vector<PackRef> packs_to_read() const {

@@ -1,8 +1,8 @@
 // Is what was stored still there and whole?
 //
 // Structure: config, snapshots, the packs of their tables by existence and size, index runs,
-// leases, and every map and tree. Data: every byte of every object, each chunk decoded and its id
-// computed anew.
+// leases, every map and tree, and the headers of archived WAL. Data: every byte of every object,
+// each chunk decoded and its id computed anew.
 //
 // Units:    sizes are bytes.
 // Memory:   workers times one pack's footer and chunk; one bit per pack and backup.
@@ -53,6 +53,7 @@ struct AffectedBackup {
 struct VerifyReport {
   std::uint64_t backups = 0;
   std::uint64_t packs = 0;
+  std::uint64_t wal_files = 0;
   std::uint64_t chunks = 0;  // decoded (data only)
   std::uint64_t bytes_read = 0;
   std::vector<std::string> damage;  // what is wrong, one line per finding

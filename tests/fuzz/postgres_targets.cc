@@ -12,8 +12,13 @@
 #include "engine/postgres/crc32c.h"
 #include "engine/postgres/file_grammar.h"
 #include "engine/postgres/postmaster_pid.h"
+#include "engine/postgres/replication_message.h"
+#include "engine/postgres/wal_facts.h"
+#include "engine/postgres/wal_reader.h"
+#include "engine/postgres/wal_record.h"
 #include "engine/postgres/wal_segment.h"
 #include "tests/fuzz/target.h"
+#include "tests/support/wal_stream.h"
 
 namespace haul::fuzz {
 
@@ -213,6 +218,155 @@ std::vector<Input> wal_pages_seeds() {
   return {headers};  // the third page: zeros, as after a switch
 }
 
+bool lies_within(ByteSpan part, ByteSpan whole) {
+  return part.empty() ||
+         (part.data() >= whole.data() && part.data() + part.size() <= whole.data() + whole.size());
+}
+
+// Everything in the record is of its bytes, and no more than they are.
+void check_record(const WalRecord& record, ByteSpan bytes) {
+  std::size_t used_bytes = kWalRecordHeaderSizeBytes + record.main_data.size();
+  int previous_id = -1;
+  HAUL_ASSERT(lies_within(record.main_data, bytes));
+  for (const BlockReference& block : record.blocks()) {
+    HAUL_ASSERT(block.id > previous_id && lies_within(block.image, bytes) &&
+                lies_within(block.data, bytes));
+    HAUL_ASSERT(block.has_image == !block.image.empty());
+    previous_id = block.id;
+    used_bytes += block.image.size() + block.data.size();
+  }
+  HAUL_ASSERT(used_bytes <= record.size_bytes);
+}
+
+constexpr std::size_t kRecordChoicesBytes = 3;
+
+// Release, resource manager and info; then what follows a record's header. Length and checksum are
+// made good.
+void run_wal_record(ByteSpan input) {
+  if (input.size() < kRecordChoicesBytes) return;
+  const int major = 13 + std::to_integer<int>(input[0]) % 6;
+  support::WalRecordSpec spec;
+  spec.manager = std::to_integer<std::uint8_t>(input[1]);
+  spec.info = std::to_integer<std::uint8_t>(input[2]);
+  Input bytes = support::encode_wal_record(spec, major, Lsn{});
+  const ByteSpan parts = input.subspan(kRecordChoicesBytes);
+  bytes.insert(bytes.end(), parts.begin(), parts.end());
+  put_number(bytes, 0, bytes.size(), 4);
+  support::seal_wal_record(bytes);
+  WalRecord record;
+  if (!decode_wal_record(bytes, major, record)) return;
+  HAUL_ASSERT(record.size_bytes == bytes.size());
+  check_record(record, bytes);
+  static_cast<void>(wal_fact(record, major));
+}
+
+// A record of each kind that is looked into, and one with blocks.
+std::vector<Input> wal_record_seeds() {
+  support::WalRecordSpec blocks;
+  blocks.manager = 10;
+  blocks.origin = 3;
+  blocks.top_level_xid = 700;
+  blocks.main_data = "main";
+  blocks.blocks.resize(2);
+  blocks.blocks[0].data = "data";
+  blocks.blocks[1].id = 1;
+  blocks.blocks[1].same_relation = true;
+  blocks.blocks[1].image = "image";
+  blocks.blocks[1].hole_offset = 100;
+  blocks.blocks[1].hole_size_bytes = 200;
+  blocks.blocks[1].image_codec = ImageCodec::lz4;
+  std::vector<support::WalRecordSpec> specs = {blocks};
+  for (const int manager : {0, 1, 2, 4, 5}) {
+    for (int operation = 0; operation <= 0xF0; operation += 0x10) {
+      support::WalRecordSpec spec;
+      spec.manager = static_cast<std::uint8_t>(manager);
+      spec.info = static_cast<std::uint8_t>(operation);
+      spec.main_data = std::string(88, '\0');
+      specs.push_back(spec);
+    }
+  }
+  std::vector<Input> seeds;
+  for (const support::WalRecordSpec& spec : specs) {
+    const Input bytes = support::encode_wal_record(spec, 15, Lsn{});
+    Input seed = {std::byte{2}, std::byte{spec.manager}, std::byte{spec.info}};
+    seed.insert(seed.end(), bytes.begin() + kWalRecordHeaderSizeBytes, bytes.end());
+    seeds.push_back(std::move(seed));
+  }
+  return seeds;
+}
+
+// What every page must carry is made good; flags, rests and records are the input's.
+Input pages_of(ByteSpan input) {
+  Input pages(input.begin(), input.end());
+  pages.resize((pages.size() + kWalPageBytes - 1) / kWalPageBytes * kWalPageBytes);
+  for (std::size_t at = 0; at < pages.size(); at += kWalPageBytes) {
+    const std::uint64_t known = number_at(pages, at + 2, 2) & 0x000D;
+    put_number(pages, at, wal_page_magic(kGeometry.server_major), 2);
+    put_number(pages, at + 2, known | (at == 0 ? 2 : 0), 2);
+    put_number(pages, at + 4, kSegment.timeline.value, 4);
+    put_number(pages, at + 8, kSegment.start(kGeometry.segment_size_bytes).value + at, 8);
+  }
+  if (pages.empty()) return pages;
+  put_number(pages, 24, kGeometry.system_identifier, 8);
+  put_number(pages, 32, kGeometry.segment_size_bytes, 4);
+  put_number(pages, 36, kWalPageBytes, 4);
+  return pages;
+}
+
+// Where the records are that are read from `begin` on.
+std::vector<Lsn> record_positions(const Input& pages, Lsn begin) {
+  const Lsn start = kSegment.start(kGeometry.segment_size_bytes);
+  WalPagesInMemory source(start, pages, kGeometry);
+  auto reader = WalReader::open(kGeometry, kSegment.timeline, {begin}, source);
+  HAUL_ASSERT(reader.has_value());
+  std::vector<Lsn> positions;
+  Lsn last_end = begin;
+  while (true) {
+    const auto record = reader->next();
+    HAUL_ASSERT(record.has_value());
+    if (*record == nullptr) break;
+    HAUL_ASSERT((*record)->lsn >= last_end && (*record)->end > (*record)->lsn);
+    HAUL_ASSERT(positions.empty() || (*record)->previous == positions.back());
+    last_end = (*record)->end;
+    positions.push_back((*record)->lsn);
+    static_cast<void>(wal_fact(**record, kGeometry.server_major));
+  }
+  HAUL_ASSERT(reader->end().lsn >= last_end);
+  return positions;
+}
+
+// The first pages of a segment, read from the first one and from the second: as soon as both find a
+// record, they find the same ones.
+void run_wal_stream(ByteSpan input) {
+  const Input pages = pages_of(input);
+  const Lsn start = kSegment.start(kGeometry.segment_size_bytes);
+  const std::vector<Lsn> all = record_positions(pages, start);
+  const Lsn second{start.value + kWalPageBytes};
+  const std::vector<Lsn> rest = record_positions(pages, second);
+  const auto first_common = std::ranges::lower_bound(all, second);
+  HAUL_ASSERT(first_common == all.end() ||
+              std::ranges::equal(rest, std::span(first_common, all.end())));
+}
+
+std::vector<Input> wal_stream_seeds() {
+  support::WalStream stream(kGeometry, kSegment.timeline, kSegment.number);
+  support::WalRecordSpec spec;
+  spec.info = 0x20;
+  for (const std::size_t data_bytes : {0U, 100U, 2000U, 700U, 500U, 60U}) {
+    spec.main_data = std::string(data_bytes, 'd');
+    stream.append(spec);
+  }
+  stream.fill_page_to(48);
+  spec.main_data = std::string(100, 'c');
+  const Lsn cut = stream.append_cut_off(spec);
+  spec.info = 0xD0;
+  spec.main_data = support::packed(cut.value, std::int64_t{0});
+  stream.append(spec);
+  Input bytes = stream.segments();
+  bytes.resize(stream.position().value - stream.start().value);
+  return {bytes};
+}
+
 // The names of segments and histories, and positions, as text.
 void run_wal_name(ByteSpan input) {
   const std::string_view text = text_of(input);
@@ -334,13 +488,32 @@ std::vector<Input> backup_facts_seeds() {
   return {copy_of(to_json(facts).dump())};
 }
 
-constexpr std::array<Target, 11> kTargets{{
+// -- replication ------------------------------------------------------------------------------
+
+void run_replication_message(ByteSpan input) {
+  const auto message = parse_replication_message(input);
+  if (!message) return;
+  const auto* data = std::get_if<WalData>(&*message);
+  if (data == nullptr) return;
+  HAUL_ASSERT(data->start.valid() && data->end() >= data->start);
+  HAUL_ASSERT(data->bytes.size() < input.size());
+}
+
+std::vector<Input> replication_message_seeds() {
+  const std::string fields(24, '\1');
+  return {copy_of("w" + fields + "bytes"), copy_of("k" + fields.substr(0, 17))};
+}
+
+constexpr std::array<Target, 14> kTargets{{
     {"control_file", run_control_file, control_file_seeds},
     {"backup_label", run_backup_label, backup_label_seeds},
     {"tablespace_map", run_tablespace_map, tablespace_map_seeds},
     {"tablespace_mapping", run_tablespace_mapping, tablespace_mapping_seeds},
     {"wal_pages", run_wal_pages, wal_pages_seeds},
+    {"wal_record", run_wal_record, wal_record_seeds},
+    {"wal_stream", run_wal_stream, wal_stream_seeds},
     {"wal_name", run_wal_name, wal_name_seeds},
+    {"replication_message", run_replication_message, replication_message_seeds},
     {"postmaster_pid", run_postmaster_pid, postmaster_pid_seeds},
     {"file_name", run_file_name, file_name_seeds},
     {"file_order", run_file_order, file_order_seeds},

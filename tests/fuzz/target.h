@@ -25,10 +25,11 @@ struct Target {
   std::vector<Input> (*seeds)();
 };
 
-// The repository's own objects; what PostgreSQL writes.
+// The repository's own objects; what PostgreSQL writes; archived WAL.
 std::span<const Target> repository_targets();
 std::span<const Target> postgres_targets();
-// Both.
+std::span<const Target> wal_targets();
+// All of them.
 std::span<const Target> targets();
 
 }  // namespace haul::fuzz

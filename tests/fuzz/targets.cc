@@ -4,11 +4,11 @@ namespace haul::fuzz {
 
 std::span<const Target> targets() {
   static const std::vector<Target> all = [] {
-    std::vector<Target> both;
-    for (const auto part : {repository_targets(), postgres_targets()}) {
-      both.insert(both.end(), part.begin(), part.end());
+    std::vector<Target> together;
+    for (const auto part : {repository_targets(), postgres_targets(), wal_targets()}) {
+      together.insert(together.end(), part.begin(), part.end());
     }
-    return both;
+    return together;
   }();
   return all;
 }

@@ -20,12 +20,7 @@ Result<BackupOptions> options_of(Context& context, const std::string& cluster) {
   const Settings& settings = *context.settings;
   BackupOptions options;
   options.cluster = cluster;
-  options.data_directory = settings.path("pgdata").value_or("");
-  options.connection.conninfo = settings.value_or("dbname", "");
-  options.connection.host = settings.value_or("host", "");
-  options.connection.port = settings.value_or("port", "");
-  options.connection.user = settings.value_or("username", "");
-  HAUL_TRY(settings.flag("no-password"));
+  HAUL_TRY(take_server_options(settings, options));
   const std::string checkpoint = settings.value_or("checkpoint", "spread");
   if (checkpoint != "fast" && checkpoint != "spread") {
     return wrong_choice(settings, "checkpoint", "fast, spread");
@@ -33,7 +28,13 @@ Result<BackupOptions> options_of(Context& context, const std::string& cluster) {
   options.checkpoint =
       checkpoint == "fast" ? postgres::CheckpointMode::fast : postgres::CheckpointMode::spread;
   const std::string wal = settings.value_or("wal", "auto");
-  if (wal != "auto" && wal != "include") return wrong_choice(settings, "wal", "auto, include");
+  if (wal == "include") {
+    options.wal = BackupOptions::Wal::include;
+  } else if (wal == "archive") {
+    options.wal = BackupOptions::Wal::archive;
+  } else if (wal != "auto") {
+    return wrong_choice(settings, "wal", "auto, include, archive");
+  }
   if (const auto codec = settings.value("compress")) {
     auto parsed = compress::parse_codec_choice(*codec);
     if (!parsed) return std::move(parsed).take_error().with_context(settings.origin("compress"));

@@ -22,6 +22,12 @@ Result<int> dispatch(Context& context) {
     case Command::cat: return run_cat(context);
     case Command::restore: return run_restore_command(context);
     case Command::verify: return run_verify_command(context);
+    case Command::wal_push: return run_wal_push(context);
+    case Command::wal_get: return run_wal_get(context);
+    case Command::wal_list: return run_wal_list(context);
+    case Command::wal_prefetch: return run_wal_prefetch(context);
+    case Command::wal_receive: return run_wal_receive(context);
+    case Command::check: return run_check_command(context);
   }
   return Error(ErrorCode::usage, "there is no such command");
 }
@@ -63,12 +69,22 @@ int report_failure(Context& context, Error error) {
     if (!there) error = std::move(there).take_error();
   }
   context.console->fail(error);
-  return exit_status(error.code(), context.subject);
+  return status_for_server(context.command, exit_status(error.code(), context.subject));
+}
+
+std::optional<Command> command_of(std::span<const std::string> words) {
+  const CommandSpec* spec = find_command(words);
+  if (spec == nullptr) return std::nullopt;
+  return spec->command;
 }
 
 }  // namespace
 
 std::string program_version() { return "pghaul " HAUL_VERSION; }
+
+int failure_status(std::span<const std::string> words) {
+  return status_for_server(command_of(words), kFailed);
+}
 
 int run(std::span<const std::string> words, const Streams& streams, Platform& platform,
         std::stop_token stop) {
@@ -79,6 +95,7 @@ int run(std::span<const std::string> words, const Streams& streams, Platform& pl
   context.console = &console;
   context.stop = std::move(stop);
   context.err_is = streams.err_is;
+  context.command = command_of(words);
   auto line = parse_command_line(words);
   if (!line) return report_failure(context, std::move(line).take_error());
   if (line->request == CommandLine::Request::version) {
@@ -100,9 +117,11 @@ int run(std::span<const std::string> words, const Streams& streams, Platform& pl
 Status open_repository(Context& context) {
   const std::string path = HAUL_TRY(context.settings->required_path("repo"));
   context.subject = Subject::repository;
+  // What --io says nothing about writes little, if at all, and within its calls.
+  const bool rings = takes(context.settings->command(), *find_option("io"));
   context.repository = HAUL_TRY(repository::open_local_repository(
       directory_opener(context), path, context.platform->repository_owner(),
-      HAUL_TRY(ring_factory(context))));
+      rings ? HAUL_TRY(ring_factory(context)) : io::RingFactory()));
   return ok();
 }
 

@@ -21,6 +21,9 @@ struct Streams {
 // "pghaul 0.1.0"
 std::string program_version();
 
+// The status of a failure that run() had no part in.
+int failure_status(std::span<const std::string> words);
+
 // `words` are the arguments without the program's own name. A request to stop ends the command in
 // order, with the status of an interruption.
 int run(std::span<const std::string> words, const Streams& streams, Platform& platform,

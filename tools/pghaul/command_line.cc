@@ -63,6 +63,14 @@ bool asks_for_help(std::span<const std::string> words) {
       words, [](const std::string& word) { return word == "-?" || word == "--help"; });
 }
 
+// What was meant to be one: of a command of two words both.
+std::string typed_command(std::span<const std::string> words) {
+  const bool begins_one = std::ranges::any_of(all_commands(), [&](const CommandSpec& command) {
+    return command.name.starts_with(words[0] + " ");
+  });
+  return begins_one && words.size() > 1 ? words[0] + " " + words[1] : words[0];
+}
+
 Result<CommandLine> parse_options(Command command, std::span<const std::string> words) {
   const CommandSpec& spec = spec_of(command);
   const std::string hint = format("pghaul {} --help lists the options", spec.name);
@@ -106,18 +114,19 @@ Result<CommandLine> parse_command_line(std::span<const std::string> words) {
   }
   line.request = CommandLine::Request::help;
   if (asks_for_help(words.first(1)) || words[0] == "help") return line;
-  const CommandSpec* spec = find_command(words[0]);
+  const CommandSpec* spec = find_command(words);
   if (spec == nullptr) {
     const bool option = words[0].starts_with("-");
     return Error(ErrorCode::usage,
                  option ? format("{} comes before a command", words[0])
-                        : format("there is no command \"{}\"", words[0]),
+                        : format("there is no command \"{}\"", typed_command(words)),
                  hint);
   }
   line.command = spec->command;
   // Help is given whatever else is said, and is wrong.
-  if (asks_for_help(words.subspan(1))) return line;
-  return parse_options(spec->command, words.subspan(1));
+  const std::span<const std::string> rest = words.subspan(word_count(*spec));
+  if (asks_for_help(rest)) return line;
+  return parse_options(spec->command, rest);
 }
 
 }  // namespace haul::cli

@@ -29,6 +29,8 @@ struct Context {
   Settings* settings = nullptr;
   std::stop_token stop;
   Streams::Err err_is = Streams::Err::file;
+  // Once it is known, also when the rest of the line is wrong.
+  std::optional<Command> command;
 
   enum class Output { text, json } output = Output::text;
   enum class Amount { quiet, normal, verbose } amount = Amount::normal;
@@ -44,6 +46,12 @@ Result<int> run_ls(Context& context);
 Result<int> run_cat(Context& context);
 Result<int> run_restore_command(Context& context);
 Result<int> run_verify_command(Context& context);
+Result<int> run_wal_push(Context& context);
+Result<int> run_wal_get(Context& context);
+Result<int> run_wal_list(Context& context);
+Result<int> run_wal_prefetch(Context& context);
+Result<int> run_wal_receive(Context& context);
+Result<int> run_check_command(Context& context);
 
 // Opens the repository of --repo into the context.
 Status open_repository(Context& context);
@@ -52,6 +60,11 @@ Status open_repository(Context& context);
 Result<std::string> choose_cluster(Context& context);
 // Both steps, one after the other.
 Result<repository::Cluster> open_cluster(Context& context);
+
+// Which server, as the options have it.
+Result<postgres::ConnectionOptions> connection_options(const Settings& settings);
+// The same, and how long its archive may take.
+Status take_server_options(const Settings& settings, backup::BackupOptions& options);
 
 // Opens directories through the platform, for the engine.
 repository::LocalDirectoryOpener directory_opener(Context& context);

@@ -58,4 +58,11 @@ int exit_status(ErrorCode code, Subject subject) {
   return kFailed;
 }
 
+int status_for_server(std::optional<Command> command, int failure) {
+  // Past 125 the server's archiver ends, and starts again, without counting a failure.
+  if (command == Command::wal_push && failure > 125) return kFailed;
+  if (command == Command::wal_get && failure <= 125) return kWalNotDelivered;
+  return failure;
+}
+
 }  // namespace haul::cli

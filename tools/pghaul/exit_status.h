@@ -3,7 +3,10 @@
 // Threads:  functions over values.
 #pragma once
 
+#include <optional>
+
 #include "base/result.h"
+#include "tools/pghaul/option_table.h"
 
 namespace haul::cli {
 
@@ -19,6 +22,10 @@ inline constexpr int kBusy = 11;
 inline constexpr int kPermission = 13;
 inline constexpr int kStorage = 14;
 inline constexpr int kServer = 15;
+// Of wal get: the file is certainly not in the archive, and anything else. A server in recovery
+// takes 1 to 125 for the end of the archive and would promote.
+inline constexpr int kWalAbsent = 1;
+inline constexpr int kWalNotDelivered = 126;
 // 128 and the number of SIGINT; main() puts the signal's own number in its place.
 inline constexpr int kInterrupted = 130;
 
@@ -32,5 +39,8 @@ enum class Subject {
 };
 
 int exit_status(ErrorCode code, Subject subject);
+
+// What a failure's status becomes where a server runs the command and reads more into it.
+int status_for_server(std::optional<Command> command, int failure);
 
 }  // namespace haul::cli

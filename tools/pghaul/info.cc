@@ -1,9 +1,13 @@
 #include <algorithm>
+#include <optional>
 
 #include "base/format.h"
 #include "engine/postgres/backup_facts.h"
 #include "engine/repository/snapshot.h"
+#include "engine/restore/recovery_window.h"
 #include "engine/restore/restore.h"
+#include "engine/wal/wal_archive.h"
+#include "engine/wal/wal_inventory.h"
 #include "tools/pghaul/commands.h"
 #include "tools/pghaul/json_output.h"
 #include "tools/pghaul/quantity.h"
@@ -17,14 +21,31 @@ using repository::Snapshot;
 struct Backup {
   Snapshot snapshot;
   postgres::BackupFacts facts;
+  restore::RecoveryWindow window;
 };
 
-Result<Backup> read_backup(const repository::Cluster& cluster, const std::string& id) {
+// The archive of a cluster, and what it lets be recovered.
+struct Archive {
+  wal::WalInventory inventory;
+  std::optional<restore::RecoveryWindows> windows;
+};
+
+Status read_archive(const repository::Cluster& cluster, Archive& archive) {
+  if (const auto system = HAUL_TRY(wal::bound_system(cluster))) {
+    archive.inventory = HAUL_TRY(wal::WalInventory::read(cluster, *system));
+  }
+  archive.windows.emplace(cluster, archive.inventory);
+  return ok();
+}
+
+Result<Backup> read_backup(const repository::Cluster& cluster, Archive& archive,
+                           const std::string& id) {
   Backup backup;
   backup.snapshot = HAUL_TRY(repository::read_snapshot(cluster, id));
   auto facts = postgres::backup_facts_from_json(backup.snapshot.facts);
   if (!facts) return std::move(facts).take_error().with_context(cluster.layout.snapshot(id));
   backup.facts = std::move(facts).take();
+  backup.window = HAUL_TRY(archive.windows->of(backup.facts));
   return backup;
 }
 
@@ -37,6 +58,15 @@ std::string wal_of(const postgres::BackupFacts& facts) {
                 facts.stop_timeline.value);
 }
 
+// "0/5000148, 2026-11-24T10:00:00Z"
+std::string recoverable_to(const restore::RecoveryWindow& window) {
+  if (window.missing) return format("nothing: {} is missing", *window.missing);
+  std::string text = to_string(window.end);
+  if (window.last_transaction) text += format(", {}", to_iso8601(window.last_transaction->time));
+  if (window.gap) text += format("; {} is missing", *window.gap);
+  return text;
+}
+
 using Row = std::vector<std::string>;
 
 Row row_of(const Backup& backup) {
@@ -46,6 +76,7 @@ Row row_of(const Backup& backup) {
           print_size(backup.snapshot.statistics.source_bytes),
           print_size(backup.snapshot.statistics.stored_bytes),
           wal_of(backup.facts),
+          recoverable_to(backup.window),
           std::to_string(backup.facts.bad_page_count),
           backup.facts.label};
 }
@@ -66,12 +97,14 @@ void print_table(Context& context, const std::vector<Row>& rows) {
 
 // A damaged snapshot hides neither the others nor itself.
 Result<int> list_backups(Context& context, const repository::Cluster& cluster) {
-  std::vector<Row> rows = {
-      {"backup", "kind", "finished", "size", "stored", "WAL", "bad pages", "label"}};
+  std::vector<Row> rows = {{"backup", "kind", "finished", "size", "stored", "WAL", "recoverable to",
+                            "bad pages", "label"}};
+  Archive archive;
+  HAUL_TRY(read_archive(cluster, archive));
   Json array = Json::array();
   int status = kDone;
   for (const std::string& id : HAUL_TRY(repository::list_snapshots(cluster))) {
-    auto backup = read_backup(cluster, id);
+    auto backup = read_backup(cluster, archive, id);
     if (!backup) {
       HAUL_TRY(context.repository->check_still_there());
       context.console->fail(backup.error());
@@ -79,7 +112,9 @@ Result<int> list_backups(Context& context, const repository::Cluster& cluster) {
       continue;
     }
     rows.push_back(row_of(*backup));
-    array.push(backup_json(backup->snapshot, backup->facts));
+    Json entry = backup_json(backup->snapshot, backup->facts);
+    entry.set("recovery", recovery_json(backup->window));
+    array.push(std::move(entry));
   }
   if (context.output == Context::Output::json) {
     Json json = versioned_json();
@@ -96,7 +131,7 @@ Result<int> list_backups(Context& context, const repository::Cluster& cluster) {
 }
 
 void print_details(Context& context, const Backup& backup) {
-  const auto& [snapshot, facts] = backup;
+  const auto& [snapshot, facts, window] = backup;
   const auto line = [&context](std::string_view name, const std::string& value) {
     print_line(context, format("{:<20}{}", name, value));
   };
@@ -113,7 +148,9 @@ void print_details(Context& context, const Backup& backup) {
                         snapshot.packs.size()));
   line("chunks", format("{} stored, {} found", snapshot.statistics.chunks_stored,
                         snapshot.statistics.chunks_found));
-  line("WAL", wal_of(facts));
+  line("WAL", format("{}, {}", wal_of(facts), facts.wal_included ? "copied" : "archived"));
+  line("recoverable from", format("{}, {}", to_string(window.start), facts.stop_time));
+  line("recoverable to", recoverable_to(window));
   line("server version", std::to_string(facts.server_version));
   line("system identifier", std::to_string(facts.system_identifier));
   line("data checksums", facts.data_checksum_version != 0 ? "on" : "off");
@@ -134,11 +171,14 @@ void print_details(Context& context, const Backup& backup) {
 Result<int> describe_backup(Context& context, const repository::Cluster& cluster) {
   const std::string id =
       HAUL_TRY(restore::resolve_backup(cluster, context.settings->arguments().front()));
-  const Backup backup = HAUL_TRY(read_backup(cluster, id));
+  Archive archive;
+  HAUL_TRY(read_archive(cluster, archive));
+  const Backup backup = HAUL_TRY(read_backup(cluster, archive, id));
   if (context.output == Context::Output::json) {
     Json json = versioned_json();
     const Json details = backup_details_json(backup.snapshot, backup.facts);
     for (const auto& [key, value] : details.members()) json.set(key, value);
+    json.set("recovery", recovery_json(backup.window));
     print_json(context, json);
   } else {
     print_details(context, backup);

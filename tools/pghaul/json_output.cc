@@ -1,5 +1,7 @@
 #include "tools/pghaul/json_output.h"
 
+#include "engine/restore/recovery_plan.h"
+
 namespace haul::cli {
 
 namespace {
@@ -81,6 +83,47 @@ Json affected_json(const verify::VerifyReport& report) {
   return json;
 }
 
+Json wal_ranges_json(const wal::TimelineWal& timeline) {
+  Json json = Json::array();
+  for (const wal::WalRange& range : timeline.ranges) {
+    Json one = Json::object();
+    one.set("first", wal::first_segment(timeline, range));
+    one.set("last", wal::last_segment(timeline, range));
+    one.set("start_lsn", to_string(range.start));
+    one.set("end_lsn", to_string(range.end));
+    one.set("segments", range.segments);
+    one.set("segment_size_bytes", range.segment_size_bytes);
+    json.push(std::move(one));
+  }
+  return json;
+}
+
+Json wal_gaps_json(const std::vector<wal::WalGap>& gaps) {
+  Json json = Json::array();
+  for (const wal::WalGap& gap : gaps) {
+    Json one = Json::object();
+    one.set("first", gap.first);
+    one.set("last", gap.last);
+    one.set("segments", gap.segments);
+    json.push(std::move(one));
+  }
+  return json;
+}
+
+// The ancestors, oldest first.
+Json wal_ancestors_json(const wal::TimelineWal& timeline) {
+  Json json = Json::array();
+  if (!timeline.history) return json;
+  for (const wal::TimelinePeriod& period : timeline.history->periods) {
+    if (period.timeline == timeline.timeline) continue;
+    Json one = Json::object();
+    one.set("timeline", period.timeline.value);
+    one.set("end_lsn", to_string(period.end));
+    json.push(std::move(one));
+  }
+  return json;
+}
+
 }  // namespace
 
 Json versioned_json() {
@@ -115,6 +158,28 @@ Json backup_json(const repository::Snapshot& snapshot, const postgres::BackupFac
   json.set("stop_timeline", facts.stop_timeline.value);
   json.set("bad_page_count", facts.bad_page_count);
   json.set("label", facts.label);
+  return json;
+}
+
+Json check_json(const backup::CheckReport& report, const std::string& cluster) {
+  Json json = versioned_json();
+  json.set("cluster", cluster);
+  json.set("passed", strings_json(report.passed));
+  json.set("warnings", strings_json(report.warnings));
+  return json;
+}
+
+Json recovery_json(const restore::RecoveryWindow& window) {
+  Json json = Json::object();
+  json.set("usable", !window.missing.has_value());
+  json.set("missing", window.missing ? Json(*window.missing) : Json());
+  json.set("timeline", window.timeline.value);
+  json.set("start_lsn", to_string(window.start));
+  json.set("end_lsn", to_string(window.end));
+  json.set("last_commit_time", window.last_transaction
+                                   ? Json(restore::to_target_time(window.last_transaction->time))
+                                   : Json());
+  json.set("gap", window.gap ? Json(*window.gap) : Json());
   return json;
 }
 
@@ -180,6 +245,43 @@ Json entry_json(const repository::TreeEntry& entry, const std::string& shown_pat
   return json;
 }
 
+namespace {
+
+Json recovery_json(const restore::RecoveryPlan& plan) {
+  const restore::Survey& survey = plan.survey;
+  Json json = Json::object();
+  json.set("target", restore::describe(plan.target));
+  Json timelines = Json::array();
+  for (const wal::TimelinePeriod& period : plan.lineage.periods) {
+    Json one = Json::object();
+    one.set("timeline", period.timeline.value);
+    one.set("begin_lsn", to_string(period.begin));
+    timelines.push(std::move(one));
+  }
+  json.set("timelines", std::move(timelines));
+  json.set("first_segment", plan.first_segment);
+  json.set("last_segment", plan.last_segment);
+  json.set("segments", survey.segments);
+  json.set("end_lsn", to_string(survey.end));
+  json.set("stop", survey.stop ? Json(restore::describe(*survey.stop, plan.target)) : Json());
+  json.set("stop_lsn", survey.stop ? Json(to_string(survey.stop->lsn)) : Json());
+  const auto& last = survey.last_transaction;
+  json.set("last_xid", last ? Json(last->xid) : Json());
+  json.set("last_time", last ? Json(restore::to_target_time(last->time)) : Json());
+  json.set("signal_file", plan.signal_file);
+  Json settings = Json::array();
+  for (const restore::Setting& setting : plan.settings) {
+    Json one = Json::object();
+    one.set("name", setting.name);
+    one.set("value", setting.value);
+    settings.push(std::move(one));
+  }
+  json.set("settings", std::move(settings));
+  return json;
+}
+
+}  // namespace
+
 Json restore_result_json(const restore::RestoreReport& report, const std::string& target) {
   Json json = versioned_json();
   json.set("backup", report.backup);
@@ -189,6 +291,12 @@ Json restore_result_json(const restore::RestoreReport& report, const std::string
   json.set("plan_ms", milliseconds(report.plan_time));
   json.set("copy_ms", milliseconds(report.copy_time));
   json.set("sync_ms", milliseconds(report.sync_time));
+  if (report.server) {
+    json.set("server", to_string(report.server->outcome));
+    json.set("replay_ms", milliseconds(report.server->replay_time));
+    json.set("first_query_ms", milliseconds(report.server->first_query_time));
+  }
+  if (report.recovery) json.set("recovery", recovery_json(*report.recovery));
   json.set("io_backend", report.io_backend);
   json.set("start_lsn", to_string(report.facts.start));
   json.set("stop_lsn", to_string(report.facts.stop));
@@ -196,6 +304,42 @@ Json restore_result_json(const restore::RestoreReport& report, const std::string
   json.set("configuration", pairs_json(report.configuration));
   json.set("warnings", strings_json(report.warnings));
   json.set("findings", strings_json(report.findings));
+  return json;
+}
+
+Json wal_list_json(const repository::Repository& repository, const std::string& cluster,
+                   const wal::WalInventory& inventory) {
+  Json json = versioned_json();
+  json.set("repository", to_string(repository.id()));
+  json.set("cluster", cluster);
+  json.set("system_identifier", std::to_string(inventory.system_identifier()));
+  Json timelines = Json::array();
+  for (const wal::TimelineWal& timeline : inventory.timelines()) {
+    Json one = Json::object();
+    one.set("timeline", timeline.timeline.value);
+    one.set("history", timeline.history.has_value());
+    one.set("ancestors", wal_ancestors_json(timeline));
+    one.set("ranges", wal_ranges_json(timeline));
+    one.set("gaps", wal_gaps_json(inventory.gaps(timeline.timeline)));
+    timelines.push(std::move(one));
+  }
+  json.set("timelines", std::move(timelines));
+  json.set("partial_segments", strings_json(inventory.partials()));
+  json.set("backup_histories", strings_json(inventory.backup_histories()));
+  json.set("damage", strings_json(inventory.damage()));
+  return json;
+}
+
+Json wal_receive_json(const std::string& cluster, const wal::ReceiverReport& report) {
+  Json json = versioned_json();
+  json.set("cluster", cluster);
+  json.set("system_identifier", std::to_string(report.system_identifier));
+  json.set("timeline", report.timeline.value);
+  json.set("start_lsn", to_string(report.start));
+  json.set("durable_lsn", to_string(report.durable));
+  json.set("segments_stored", report.segments_stored);
+  json.set("segments_present", report.segments_present);
+  json.set("sessions", report.sessions);
   return json;
 }
 
@@ -210,6 +354,7 @@ Json verify_result_json(const std::vector<std::pair<std::string, verify::VerifyR
     one.set("sound", report.sound());
     one.set("backups", report.backups);
     one.set("packs", report.packs);
+    one.set("wal_files", report.wal_files);
     one.set("unreferenced_packs", report.unreferenced_packs);
     one.set("chunks", report.chunks);
     one.set("bytes_read", report.bytes_read);

@@ -18,7 +18,17 @@ constexpr std::uint32_t kRestore = bit(Command::restore);
 constexpr std::uint32_t kVerify = bit(Command::verify);
 constexpr std::uint32_t kLook = bit(Command::info) | bit(Command::ls) | bit(Command::cat);
 constexpr std::uint32_t kWork = kBackup | kRestore | kVerify;
-constexpr std::uint32_t kAll = kInit | kLook | kWork;
+constexpr std::uint32_t kWalPush = bit(Command::wal_push);
+constexpr std::uint32_t kWalGet = bit(Command::wal_get);
+constexpr std::uint32_t kLookAhead = kWalGet | bit(Command::wal_prefetch);
+constexpr std::uint32_t kWalReceive = bit(Command::wal_receive);
+constexpr std::uint32_t kWal = kWalPush | kLookAhead | bit(Command::wal_list) | kWalReceive;
+constexpr std::uint32_t kCheck = bit(Command::check);
+// Those that ask the server.
+constexpr std::uint32_t kServer = kBackup | kCheck;
+constexpr std::uint32_t kAll = kInit | kLook | kWork | kWal | kCheck;
+// These print nothing that a program would read.
+constexpr std::uint32_t kSilent = bit(Command::cat) | kWalPush | kLookAhead;
 
 constexpr std::size_t kManyArguments = 1'000'000;
 
@@ -33,6 +43,18 @@ constexpr std::array kCommands = {
     CommandSpec{Command::restore, "restore", "[BACKUP|latest]", 0, 1, "put a backup back"},
     CommandSpec{Command::verify, "verify", "[BACKUP]...", 0, kManyArguments,
                 "check a repository: its structure, or with --data every byte"},
+    CommandSpec{Command::wal_push, "wal push", "PATH", 1, 1,
+                "archive a WAL file; for archive_command, with %p"},
+    CommandSpec{Command::wal_get, "wal get", "NAME PATH", 2, 2,
+                "fetch an archived WAL file; for restore_command, with %f %p"},
+    CommandSpec{Command::wal_list, "wal list", "", 0, 0,
+                "list what WAL is archived, and what is missing"},
+    CommandSpec{Command::wal_prefetch, "wal prefetch", "PATH", 1, 1,
+                "keep the next WAL files ready for wal get, which starts it"},
+    CommandSpec{Command::wal_receive, "wal receive", "", 0, 0,
+                "archive a server's WAL as it is written, until it is told to end"},
+    CommandSpec{Command::check, "check", "", 0, 0,
+                "see whether a backup would work and whether WAL arrives"},
 };
 
 using enum OptionKind;
@@ -43,24 +65,54 @@ constexpr std::array kOptions = {
                kInit},
     OptionSpec{"pack-size", '\0', value, "SIZE", "size of a pack (default 64MiB)", kInit},
     OptionSpec{"cluster", '\0', value, "NAME",
-               "the cluster (default: the only one in the repository, or main)", kLook | kWork},
+               "the cluster (default: the only one in the repository, or main)",
+               kLook | kWork | kWal | kCheck},
     OptionSpec{"pgdata", 'D', value, "DIR",
-               "the data directory (default: what the server says it is)", kBackup},
+               "the data directory (default: what the server says it is)", kServer},
     OptionSpec{"pgdata", 'D', value, "DIR",
                "where to put the cluster; empty, or created (always named, never taken from the "
                "configuration)",
                kRestore, OptionSource::environment},
     OptionSpec{"dbname", 'd', value, "CONNSTR",
-               "connection string or URI of the server, without a password", kBackup},
-    OptionSpec{"host", 'h', value, "HOST", "host or socket directory of the server", kBackup},
-    OptionSpec{"port", 'p', value, "PORT", "port of the server", kBackup},
-    OptionSpec{"username", 'U', value, "NAME", "role to connect as", kBackup},
+               "connection string or URI of the server, without a password", kServer | kWalReceive},
+    OptionSpec{"host", 'h', value, "HOST", "host or socket directory of the server",
+               kServer | kWalReceive},
+    OptionSpec{"port", 'p', value, "PORT", "port of the server", kServer | kWalReceive},
+    OptionSpec{"username", 'U', value, "NAME", "role to connect as", kServer | kWalReceive},
     OptionSpec{"no-password", 'w', flag, "",
                "never ask for a password; pghaul never does, .pgpass and service files serve",
-               kBackup},
+               kServer | kWalReceive},
     OptionSpec{"tablespace-mapping", 'T', repeated, "OLD=NEW",
                "put the tablespace recorded at OLD into NEW", kRestore},
     OptionSpec{"owner", '\0', value, "USER[:GROUP]", "owner of the restored files", kRestore},
+    OptionSpec{"target-time", '\0', value, "TIME",
+               "replay WAL up to this time, with its zone: \"2026-11-24 10:00:00+00\"", kRestore,
+               OptionSource::environment},
+    OptionSpec{"target-lsn", '\0', value, "LSN", "up to this position in the WAL", kRestore,
+               OptionSource::environment},
+    OptionSpec{"target-xid", '\0', value, "XID", "up to the end of this transaction", kRestore,
+               OptionSource::environment},
+    OptionSpec{"target-name", '\0', value, "NAME", "up to this restore point", kRestore,
+               OptionSource::environment},
+    OptionSpec{"target", '\0', value, "immediate|latest",
+               "up to the backup's own end, or to the archive's (default, where there is one)",
+               kRestore, OptionSource::environment},
+    OptionSpec{"target-exclusive", '\0', flag, "", "without what lies exactly at the target",
+               kRestore, OptionSource::environment},
+    OptionSpec{"target-timeline", '\0', value, "latest|current|N",
+               "along which timeline (default latest)", kRestore, OptionSource::environment},
+    OptionSpec{"target-action", '\0', value, "promote|pause|shutdown",
+               "what the server does at the target (default promote)", kRestore,
+               OptionSource::environment},
+    OptionSpec{"standby", '\0', flag, "", "restore a standby, which goes on replaying", kRestore,
+               OptionSource::environment},
+    OptionSpec{"take-over", '\0', flag, "", "leave archiving on in the restored cluster", kRestore,
+               OptionSource::environment},
+    OptionSpec{"start", '\0', flag, "", "start a server and wait until its recovery has ended",
+               kRestore, OptionSource::environment},
+    OptionSpec{"pg-bin", '\0', value, "DIR",
+               "the server's programs (default /usr/lib/postgresql/MAJOR/bin, else PATH)",
+               kRestore},
     OptionSpec{"jobs", 'j', value, "N", "workers (default: one per processor)", kWork},
     OptionSpec{"checkpoint", 'c', value, "fast|spread",
                "how the server makes its checkpoint (default spread)", kBackup},
@@ -72,15 +124,34 @@ constexpr std::array kOptions = {
                kBackup | kRestore},
     OptionSpec{"label", 'l', value, "LABEL", "the backup's label (default \"pghaul backup\")",
                kBackup},
-    OptionSpec{"wal", '\0', value, "auto|include",
-               "how the WAL from start to stop gets into the backup: copied while it runs",
+    OptionSpec{"wal", '\0', value, "auto|include|archive",
+               "how the WAL from start to stop gets here: copied while the backup runs, or by the "
+               "server's archive_command; auto is the archive where a segment arrives by it",
                kBackup},
+    OptionSpec{"archive-timeout", '\0', value, "TIME",
+               "how long a segment may take to arrive (default 60s)", kServer},
     OptionSpec{"offline", '\0', flag, "", "back up a cluster that was cleanly shut down", kBackup},
     OptionSpec{"data", '\0', flag, "", "read and check every byte", kVerify},
+    OptionSpec{"batch", '\0', value, "N",
+               "take along up to N further files that the server has ready (default 0)", kWalPush},
+    OptionSpec{"slot", '\0', value, "NAME",
+               "the replication slot, made if there is none (default pghaul)", kWalReceive},
+    OptionSpec{"flush-interval", '\0', value, "TIME",
+               "WAL is durable so long after it came, at most (default 200ms)", kWalReceive},
+    OptionSpec{"synchronous", '\0', flag, "",
+               "make WAL durable as soon as it comes, for synchronous_standby_names", kWalReceive},
+    OptionSpec{"repo-id", '\0', value, "HEX", "refuse any repository but the one with this id",
+               kLookAhead},
+    OptionSpec{"spool", '\0', value, "DIR",
+               "where the next WAL files are kept ready, on the file system of the server's pg_wal "
+               "(default: pghaul-spool beside PATH)",
+               kLookAhead},
+    OptionSpec{"prefetch", '\0', value, "N",
+               "how many WAL files are kept ready (default 8; 0: none)", kLookAhead},
     OptionSpec{"dry-run", '\0', flag, "", "say what would be done, and do nothing",
                kBackup | kRestore},
     OptionSpec{"progress", 'P', flag, "", "show progress also where there is no terminal", kWork},
-    OptionSpec{"json", '\0', flag, "", "print JSON (docs/json.md)", kAll & ~bit(Command::cat)},
+    OptionSpec{"json", '\0', flag, "", "print JSON (docs/json.md)", kAll & ~kSilent},
     OptionSpec{"verbose", 'v', flag, "", "say more on standard error", kAll},
     OptionSpec{"quiet", 'q', flag, "", "print neither progress nor a summary", kAll},
     OptionSpec{"config", '\0', value, "FILE", "configuration (default /etc/pghaul/pghaul.toml)",
@@ -111,9 +182,18 @@ const CommandSpec& spec_of(Command command) {
   return *found;
 }
 
-const CommandSpec* find_command(std::string_view name) {
-  const auto found = std::ranges::find(kCommands, name, &CommandSpec::name);
+const CommandSpec* find_command(std::span<const std::string> words) {
+  const auto begins_with = [words](const CommandSpec& command) {
+    if (words.empty()) return false;
+    if (word_count(command) == 1) return words[0] == command.name;
+    return words.size() > 1 && format("{} {}", words[0], words[1]) == command.name;
+  };
+  const auto found = std::ranges::find_if(kCommands, begins_with);
   return found == kCommands.end() ? nullptr : &*found;
+}
+
+std::size_t word_count(const CommandSpec& command) {
+  return 1 + static_cast<std::size_t>(std::ranges::count(command.name, ' '));
 }
 
 const OptionSpec* find_option(std::string_view name) {
@@ -139,7 +219,7 @@ std::string program_help() {
       "pghaul backs up and restores PostgreSQL clusters.\n\n"
       "Usage:\n  pghaul COMMAND --repo=PATH [OPTION]...\n\nCommands:\n";
   for (const CommandSpec& command : kCommands) {
-    text += format("  {:<10}{}\n", command.name, command.summary);
+    text += format("  {:<13}{}\n", command.name, command.summary);
   }
   text +=
       "\nOptions:\n"

@@ -11,11 +11,25 @@
 
 namespace haul::cli {
 
-enum class Command : std::uint8_t { init, backup, info, ls, cat, restore, verify };
+enum class Command : std::uint8_t {
+  init,
+  backup,
+  info,
+  ls,
+  cat,
+  restore,
+  verify,
+  wal_push,
+  wal_get,
+  wal_list,
+  wal_prefetch,
+  wal_receive,
+  check
+};
 
 struct CommandSpec {
   Command command;
-  std::string_view name;
+  std::string_view name;       // one word, or two with a space between
   std::string_view arguments;  // as in the synopsis; empty: none
   std::size_t arguments_min = 0;
   std::size_t arguments_max = 0;
@@ -49,7 +63,10 @@ std::span<const CommandSpec> all_commands();
 std::span<const OptionSpec> all_options();
 
 const CommandSpec& spec_of(Command command);
-const CommandSpec* find_command(std::string_view name);
+// The command that these words begin with; null when they begin with none.
+const CommandSpec* find_command(std::span<const std::string> words);
+// How many words its name has.
+std::size_t word_count(const CommandSpec& command);
 const OptionSpec* find_option(std::string_view name);
 bool takes(Command command, const OptionSpec& option);
 

@@ -9,6 +9,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "engine/repository/lease.h"
+
 namespace haul::cli {
 
 namespace {
@@ -58,5 +60,7 @@ void PosixPlatform::give_way() {
 }
 
 io::RingFactory PosixPlatform::rings() { return io::open_ring; }
+
+std::string PosixPlatform::boot_id() { return repository::this_process("").boot_id; }
 
 }  // namespace haul::cli

@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "base/result.h"
 #include "engine/repository/local_repository.h"
+#include "engine/wal/host.h"
 
 namespace haul::cli {
 
@@ -31,6 +32,9 @@ class Platform {
   virtual void give_way() = 0;
   // Through which files are read and written.
   virtual io::RingFactory rings() = 0;
+  virtual wal::Host& host() = 0;
+  // Changes with every start of the machine.
+  virtual std::string boot_id() = 0;
   virtual Clock& clock() = 0;
   virtual Random& random() = 0;
 };
@@ -45,12 +49,15 @@ class PosixPlatform : public Platform {
   repository::LocalOwner repository_owner() override;
   void give_way() override;
   io::RingFactory rings() override;
+  wal::Host& host() override { return *host_; }
+  std::string boot_id() override;
   Clock& clock() override { return clock_; }
   Random& random() override { return random_; }
 
  private:
   SystemClock clock_;
   SystemRandom random_;
+  const std::unique_ptr<wal::Host> host_ = wal::make_local_host();
 };
 
 }  // namespace haul::cli

@@ -38,16 +38,19 @@ int run_and_map_signal(const std::vector<std::string>& words, Platform& platform
 }  // namespace
 
 int run_process(int argc, char** argv, Platform& platform) {
+  int failure = kFailed;
   try {
+    const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
+    failure = failure_status(words);
     harden_process();
     std::ios::sync_with_stdio(false);
-    return run_and_map_signal({argv + (argc > 0 ? 1 : 0), argv + argc}, platform);
+    return run_and_map_signal(words, platform);
   } catch (const std::exception& exception) {
     std::cerr << "pghaul: error: unexpected failure: " << exception.what() << std::endl;
   } catch (...) {
     std::cerr << "pghaul: error: unexpected failure" << std::endl;
   }
-  return kFailed;
+  return failure;
 }
 
 }  // namespace haul::cli

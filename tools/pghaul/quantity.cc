@@ -56,6 +56,16 @@ std::uint64_t bytes_of_unit(std::string_view unit) {
   }
 }
 
+// 0 for what is no unit.
+std::uint64_t milliseconds_of_unit(std::string_view unit) {
+  if (unit == "ms") return 1;
+  if (unit == "s" || unit.empty()) return 1000;
+  if (unit == "min") return 60'000;
+  if (unit == "h") return 3'600'000;
+  if (unit == "d") return 86'400'000;
+  return 0;
+}
+
 }  // namespace
 
 Result<std::uint64_t> parse_size(std::string_view text) {
@@ -70,6 +80,22 @@ Result<std::uint64_t> parse_size(std::string_view text) {
         "write a whole number and k, M, G or T, for example 64MiB; without a unit it is kB");
   }
   return number * unit;
+}
+
+Result<std::chrono::nanoseconds> parse_duration(std::string_view text) {
+  std::uint64_t number = 0;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::uint64_t unit =
+      milliseconds_of_unit(text.substr(static_cast<std::size_t>(stop - text.data())));
+  constexpr std::uint64_t kMilliseconds =
+      std::chrono::milliseconds(std::chrono::years(100)).count();
+  if (error != std::errc{} || unit == 0 || number > kMilliseconds / unit) {
+    return Error(
+        ErrorCode::usage, format("\"{}\" is not a time span", text),
+        "write a whole number and ms, s, min, h or d, for example 90s; without a unit it is "
+        "seconds");
+  }
+  return std::chrono::milliseconds(number * unit);
 }
 
 std::string print_size(std::uint64_t size_bytes) {

@@ -18,6 +18,9 @@ namespace haul::cli {
 // on; B for bytes.
 Result<std::uint64_t> parse_size(std::string_view text);
 
+// A whole number and a unit: s where there is none, ms, min, h, d, as in postgresql.conf.
+Result<std::chrono::nanoseconds> parse_duration(std::string_view text);
+
 // "512 B", "27.9 GiB".
 std::string print_size(std::uint64_t size_bytes);
 // "412.6/676.1 GiB".

@@ -59,8 +59,9 @@ std::string counted(std::uint64_t count, std::string_view noun) {
 void print_report(Context& context, const std::string& cluster, const VerifyReport& report) {
   for (const std::string& line : report.damage) print_line(context, "damage: " + line);
   for (const AffectedBackup& affected : report.affected) print_affected(context, affected);
-  const std::string amount = format("{}, {}, {} read", counted(report.backups, "backup"),
-                                    counted(report.packs, "pack"), print_size(report.bytes_read));
+  const std::string amount = format(
+      "{}, {}, {}, {} read", counted(report.backups, "backup"), counted(report.packs, "pack"),
+      counted(report.wal_files, "WAL file"), print_size(report.bytes_read));
   if (!report.sound()) {
     print_line(context, format("verify {}: {}: {}, {} affected", cluster, amount,
                                counted(report.damage.size(), "finding"),

@@ -294,8 +294,11 @@ TEST_F(Failures, RandomDamageIsFoundAndNothingWrongIsRestored) {
     const Outcome verify = workshop_->pghaul(format("verify --data --repo {}", repo_));
     // A snapshot that is gone as a whole leaves no trace that could contradict.
     const bool whole_snapshot_gone = kind == 2 && file.find("/snapshots/") != std::string::npos;
+    // A config of another version, by the damage, is left to a program that knows it.
+    const bool unknown = verify.status == 1 && file.ends_with("/config") &&
+                         verify.err.find("is not known to this program") != std::string::npos;
     if (!whole_snapshot_gone) {
-      EXPECT_TRUE(verify.status == 5 || verify.status == 10)
+      EXPECT_TRUE(verify.status == 5 || verify.status == 10 || unknown)
           << file << " kind " << kind << " at " << at << verify.out << verify.err;
     }
     workshop_->shell_as_server("rm -rf " + workshop_->path("target"));

@@ -1,6 +1,7 @@
 #include "tests/unit/cli/cli_fixture.h"
 
 #include <fstream>
+#include <iterator>
 
 #include "io/posix_object_store.h"
 #include "tests/support/fake_cluster.h"
@@ -71,6 +72,14 @@ void Program::flip_byte(const std::string& path, std::uint64_t offset) {
   HAUL_ASSERT(file->read_at(offset, {&byte, 1}).value() == 1);
   byte ^= std::byte{0x40};
   HAUL_ASSERT(file->write_at(offset, {&byte, 1}).has_value());
+}
+
+std::vector<std::string> words_calling(const CommandSpec& command) {
+  std::istringstream name{std::string(command.name)};
+  std::vector<std::string> words{std::istream_iterator<std::string>(name),
+                                 std::istream_iterator<std::string>()};
+  words.resize(words.size() + command.arguments_min, "argument");
+  return words;
 }
 
 std::string source_file(const std::string& path) {

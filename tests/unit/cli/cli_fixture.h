@@ -15,7 +15,9 @@
 #include "base/json.h"
 #include "io/fault_directory.h"
 #include "io/sim_directory.h"
+#include "tests/support/sim_host.h"
 #include "tools/pghaul/cli.h"
+#include "tools/pghaul/option_table.h"
 
 namespace haul::cli {
 
@@ -29,6 +31,8 @@ class TestPlatform final : public Platform {
   repository::LocalOwner repository_owner() override { return owner; }
   void give_way() override { gives_way = true; }
   io::RingFactory rings() override { return io::open_ring; }
+  wal::Host& host() override { return host_; }
+  std::string boot_id() override { return "boot"; }
   Clock& clock() override { return clock_; }
   Random& random() override { return random_; }
 
@@ -46,6 +50,7 @@ class TestPlatform final : public Platform {
  private:
   SystemClock clock_;
   SeededRandom random_{1};
+  support::SimHost host_{disk};
 };
 
 struct Outcome {
@@ -75,6 +80,8 @@ class Program {
   std::stop_source stop;
 };
 
+// What calls a command: its name's words, and as many arguments as it needs.
+std::vector<std::string> words_calling(const CommandSpec& command);
 // The text of a file of the source tree.
 std::string source_file(const std::string& path);
 

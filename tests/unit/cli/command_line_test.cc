@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/unit/cli/cli_fixture.h"
+
 namespace haul::cli {
 namespace {
 
@@ -93,10 +95,10 @@ TEST(CommandLine, EveryOptionOfEveryCommandIsUnderstood) {
   for (const CommandSpec& command : all_commands()) {
     for (const OptionSpec& option : all_options()) {
       if (!takes(command.command, option) || option.name == "help") continue;
-      std::vector<std::string> words = {std::string(command.name), "--" + std::string(option.name)};
+      std::vector<std::string> words = words_calling(command);
+      words.push_back("--" + std::string(option.name));
       if (option.kind != OptionKind::flag) words.back() += "=value";
-      for (std::size_t i = 0; i < command.arguments_min; ++i) words.emplace_back("argument");
-      EXPECT_TRUE(parsed(words).options.contains(option.name)) << words[0] << " " << words[1];
+      EXPECT_TRUE(parsed(words).options.contains(option.name)) << command.name << words.back();
     }
   }
 }

@@ -198,8 +198,8 @@ TEST_F(Commands, BackupOfBadPagesEndsWithThree) {
 
 TEST_F(Commands, BackupOptionsAreChecked) {
   for (const std::string option :
-       {"--checkpoint=slow", "--wal=archive", "--compress=gzip", "--jobs=0", "--jobs=-1",
-        "--label=a\nb", "--offline=maybe", "--rate=0", "--rate=fast", "--io=aio"}) {
+       {"--checkpoint=slow", "--wal=none", "--archive-timeout=soon", "--compress=gzip", "--jobs=0",
+        "--jobs=-1", "--label=a\nb", "--offline=maybe", "--rate=0", "--rate=fast", "--io=aio"}) {
     const Outcome outcome = pghaul.on_repository({"backup", "-D", "/data", option});
     EXPECT_EQ(outcome.status, kUsage) << option;
     EXPECT_THAT(outcome.err, StartsWith("pghaul: error: ")) << option;
@@ -458,11 +458,32 @@ TEST_F(Commands, DryRestoreWritesNothing) {
 TEST_F(Commands, RestoreOptionsAreChecked) {
   pghaul.back_up();
   for (const std::string option :
-       {"-T=relative", "--tablespace-mapping=/a", "--owner=no such user", "--owner=root:no such"}) {
+       {"-T=relative", "--tablespace-mapping=/a", "--owner=no such user", "--owner=root:no such",
+        "--target-time=2026-11-24 10:00:00", "--target-lsn=x", "--target-xid=1", "--target-name=",
+        "--target=now", "--target-timeline=old", "--target-action=pause", "--target-exclusive"}) {
     const Outcome outcome = pghaul.on_repository({"restore", "-D", "/restored", option});
     EXPECT_EQ(outcome.status, kUsage) << option;
   }
   EXPECT_EQ(pghaul.on_repository({"restore"}).status, kUsage);
+}
+
+TEST_F(Commands, OnlyOneTargetCanBeGiven) {
+  pghaul.back_up();
+  const Outcome outcome = pghaul.on_repository(
+      {"restore", "-D", "/restored", "--target-xid=700", "--target-lsn=0/3000100"});
+  EXPECT_EQ(outcome.status, kUsage);
+  EXPECT_THAT(outcome.err, HasSubstr("--target-lsn and --target-xid exclude each other"));
+}
+
+TEST_F(Commands, TargetThatIsNotReachedIsNoBackup) {
+  pghaul.back_up();
+  for (const std::string target :
+       {"--target-time=2999-01-01T00:00:00Z", "--target-lsn=FF/0", "--target-xid=700",
+        "--target-name=deed", "--target=latest", "--target-timeline=9"}) {
+    const Outcome outcome = pghaul.on_repository({"restore", "-D", "/restored", target});
+    EXPECT_EQ(outcome.status, kNoBackup) << target << outcome.err;
+    EXPECT_FALSE(pghaul.top()->info("restored"));
+  }
 }
 
 TEST_F(Commands, RestoreNeverGoesWhereTheConfigurationSaysThatTheServerIs) {

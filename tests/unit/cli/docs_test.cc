@@ -7,7 +7,11 @@
 #include <gtest/gtest.h>
 
 #include "base/format.h"
+#include "engine/restore/recovery_plan.h"
+#include "tests/support/fake_cluster.h"
+#include "tests/support/file_content.h"
 #include "tests/unit/cli/cli_fixture.h"
+#include "tools/pghaul/completions.h"
 #include "tools/pghaul/config_file.h"
 #include "tools/pghaul/json_output.h"
 #include "tools/pghaul/option_table.h"
@@ -55,43 +59,55 @@ TEST(Documents, ManualPageDescribesEveryCommand) {
   }
 }
 
-TEST(Documents, BashCompletesTheOptionsOfEachCommand) {
-  const std::string text = source_file("tools/install/completions/pghaul.bash");
+// Long names of the options that a command takes.
+std::set<std::string> options_of(const CommandSpec& command) {
+  std::set<std::string> names;
+  for (const OptionSpec& option : all_options()) {
+    if (takes(command.command, option)) names.insert(std::string(option.name));
+  }
+  return names;
+}
+
+TEST(Completions, BashKnowsTheOptionsOfEachCommand) {
+  const std::string text = bash_completion();
   for (const CommandSpec& command : all_commands()) {
-    const auto line = matches(text, format("\n +{}\\) options='([^']*)'", command.name));
+    const auto line = matches(text, format("\n +'{}'\\) options='([^']*)'", command.name));
     ASSERT_EQ(line.size(), 1U) << command.name;
-    std::set<std::string> expected;
-    for (const OptionSpec& option : all_options()) {
-      if (takes(command.command, option)) expected.insert(std::string(option.name));
-    }
-    EXPECT_EQ(matches(*line.begin(), "--([a-z-]+)"), expected) << command.name;
+    EXPECT_EQ(matches(*line.begin(), "--([a-z-]+)"), options_of(command)) << command.name;
   }
+  EXPECT_TRUE(text.contains("compgen -W 'push get list"));
+  EXPECT_TRUE(text.contains("-c | --checkpoint)"));
 }
 
-TEST(Documents, ZshCompletesTheOptionsOfEachCommand) {
-  const std::string text = source_file("tools/install/completions/_pghaul");
+TEST(Completions, ZshKnowsTheOptionsOfEachCommand) {
+  const std::string text = zsh_completion();
   for (const CommandSpec& command : all_commands()) {
-    const auto block = matches(text, format("\n +{}\\)([^;]*);;", command.name));
+    const auto block = matches(text, format("\n +'{}'\\)([^;]*);;", command.name));
     ASSERT_EQ(block.size(), 1U) << command.name;
-    std::set<std::string> expected;
-    for (const OptionSpec& option : all_options()) {
-      if (takes(command.command, option)) expected.insert(std::string(option.name));
-    }
-    EXPECT_EQ(matches(*block.begin(), "--([a-z-]+)"), expected) << command.name;
-    EXPECT_TRUE(text.contains(format("'{}:", command.name))) << command.name;
+    EXPECT_EQ(matches(*block.begin(), "'--([a-z-]+)"), options_of(command)) << command.name;
+  }
+  EXPECT_TRUE(text.contains("{'-c+','--checkpoint='}"));
+}
+
+TEST(Completions, FishKnowsTheOptionsOfEachCommand) {
+  const std::string text = fish_completion();
+  for (const CommandSpec& command : all_commands()) {
+    const std::string last(command.name.substr(command.name.rfind(' ') + 1));
+    EXPECT_EQ(matches(text, format("_from {}'[^\n]* -l ([a-z-]+)", last)), options_of(command))
+        << command.name;
   }
 }
 
-TEST(Documents, FishCompletesTheOptionsOfEachCommand) {
-  const std::string text = source_file("tools/install/completions/pghaul.fish");
-  for (const CommandSpec& command : all_commands()) {
-    EXPECT_TRUE(text.contains(format("-a {} ", command.name))) << command.name;
-    std::set<std::string> expected;
-    for (const OptionSpec& option : all_options()) {
-      if (takes(command.command, option)) expected.insert(std::string(option.name));
-    }
-    const std::string pattern = format("from {}'[^\n]* -l ([a-z-]+)", command.name);
-    EXPECT_EQ(matches(text, pattern), expected) << command.name;
+// The shells themselves judge, where they are installed.
+TEST(Completions, AreValidScripts) {
+  for (const auto& [shell, script] :
+       {std::pair("bash", bash_completion()), std::pair("zsh", zsh_completion()),
+        std::pair("fish", fish_completion())}) {
+    if (std::system(format("command -v {} >/dev/null 2>&1", shell).c_str()) != 0) continue;
+    FILE* const pipe = ::popen(format("{} -n", shell).c_str(), "w");
+    ASSERT_NE(pipe, nullptr);
+    EXPECT_EQ(std::fwrite(script.data(), 1, script.size(), pipe), script.size());
+    EXPECT_EQ(::pclose(pipe), 0) << shell << '\n' << script;
   }
 }
 
@@ -192,6 +208,13 @@ TEST(JsonDocument, DryBackupFieldsAreDocumented) {
 
 TEST(JsonDocument, RestoreFieldsAreDocumented) {
   restore::RestoreReport report;
+  restore::RecoveryPlan recovery;
+  recovery.lineage = wal::first_timeline(TimelineId{1});
+  recovery.settings = {{"a", "b"}};
+  recovery.survey.stop.emplace();
+  recovery.survey.last_transaction.emplace();
+  report.recovery = std::make_shared<const restore::RecoveryPlan>(std::move(recovery));
+  report.server.emplace();
   report.tablespaces = {{"/a", "/b"}};
   report.configuration = {{"/a", "/b"}};
   report.warnings = {"w"};
@@ -205,6 +228,35 @@ TEST(JsonDocument, VerifyFieldsAreDocumented) {
   report.affected.push_back({});
   report.affected.back().lost_files = {"f"};
   EXPECT_EQ(fields_of(verify_result_json({{"main", report}})), documented("verify"));
+}
+
+TEST(JsonDocument, WalListFieldsAreDocumented) {
+  Program pghaul;
+  pghaul.make_cluster_and_repository();
+  const auto push = [&](const std::string& name, const std::string& content) {
+    static_cast<void>(pghaul.top()->remove_file("data/pg_wal/" + name));
+    HAUL_ASSERT(support::write_file(*pghaul.top(), "data/pg_wal/" + name, content).has_value());
+    HAUL_ASSERT(pghaul.on_repository({"wal", "push", "/data/pg_wal/" + name}).status == 0);
+  };
+  for (const std::uint64_t number : {3U, 4U, 6U}) {
+    push("00000001000000000000000" + std::to_string(number), support::fake_wal_segment(number));
+  }
+  push("000000010000000000000007.partial", support::fake_wal_segment(7));
+  push("00000002.history", "1\t0/700100\tx\n");
+  push("000000010000000000000003.00000028.backup",
+       "START WAL LOCATION: 0/300028 (file 000000010000000000000003)\n");
+  // The header from which the size of segments would be read first.
+  pghaul.flip_byte("repo/" + pghaul.objects("/000000010000000000000003").at(0), 40);
+  EXPECT_EQ(fields_of(pghaul.on_repository({"wal", "list", "--json"}).json()),
+            documented("wal list"));
+}
+
+TEST(JsonDocument, WalReceiveFieldsAreDocumented) {
+  EXPECT_EQ(fields_of(wal_receive_json("main", {})), documented("wal receive"));
+}
+
+TEST(JsonDocument, CheckFieldsAreDocumented) {
+  EXPECT_EQ(fields_of(check_json({{"p"}, {"w"}}, "main")), documented("check"));
 }
 
 TEST(JsonDocument, ProgressFieldsAreDocumented) {

@@ -45,6 +45,28 @@ TEST(Quantity, WhatIsNoSizeIsUsage) {
   }
 }
 
+TEST(ParseDuration, TakesUnitsOfPostgresqlConf) {
+  using std::chrono::milliseconds;
+  const std::vector<std::pair<const char*, std::int64_t>> spans = {
+      {"0", 0},          {"90", 90'000},     {"90s", 90'000},    {"200ms", 200},
+      {"2min", 120'000}, {"3h", 10'800'000}, {"1d", 86'400'000}, {"36500d", 3'153'600'000'000}};
+  for (const auto& [text, count] : spans) {
+    const auto span = parse_duration(text);
+    ASSERT_TRUE(span) << text;
+    EXPECT_EQ(*span, milliseconds(count)) << text;
+  }
+}
+
+TEST(ParseDuration, AnythingElseIsUsage) {
+  for (const char* text : {"", "s", "-1", "+1", "1.5s", "1 s", "1m", "1S", "1y", "40000d",
+                           "18446744073709551616", "18446744073709551615"}) {
+    const auto span = parse_duration(text);
+    ASSERT_FALSE(span) << text;
+    EXPECT_EQ(span.error().code(), ErrorCode::usage) << text;
+    EXPECT_NE(span.error().hint(), "") << text;
+  }
+}
+
 TEST(Quantity, SizesArePrintedInBinaryUnits) {
   EXPECT_EQ(print_size(0), "0 B");
   EXPECT_EQ(print_size(1023), "1023 B");

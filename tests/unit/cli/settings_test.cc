@@ -60,9 +60,8 @@ TEST_F(SettingsTest, EveryOptionIsAVariable) {
         continue;
       }
       platform.variables = {{variable_name(option.name), "true"}};
-      std::vector<std::string> words = {std::string(command.name)};
-      for (std::size_t i = 0; i < command.arguments_min; ++i) words.emplace_back("argument");
-      EXPECT_EQ(load(words)->value(option.name), "true") << command.name << " " << option.name;
+      EXPECT_EQ(load(words_calling(command))->value(option.name), "true")
+          << command.name << " " << option.name;
     }
   }
 }

@@ -1,7 +1,5 @@
 #include "engine/flow/arena.h"
 
-#include <sched.h>
-
 #include <atomic>
 #include <barrier>
 #include <set>
@@ -101,28 +99,6 @@ TEST(Arena, WhatATaskHoldsIsFreedBeforeWaitReturns) {
   }
   arena.wait();
   EXPECT_EQ(held.use_count(), 1);
-}
-
-// The class of the kernel's scheduler that a task runs in.
-int scheduling_of_a_task(Arena::Priority priority) {
-  FirstError first_error({});
-  Arena arena(2, first_error, priority);
-  std::atomic<int> scheduling = -1;
-  arena.run([&scheduling](std::size_t) -> Status {
-    scheduling = sched_getscheduler(0);
-    return ok();
-  });
-  arena.wait();
-  return scheduling;
-}
-
-// Before the next one: threads that were in the background stay there.
-TEST(Arena, TasksRunAsTheProcessDoes) {
-  EXPECT_EQ(scheduling_of_a_task(Arena::Priority::normal), sched_getscheduler(0));
-}
-
-TEST(Arena, BackgroundTasksRunWhereAProcessorIsIdle) {
-  EXPECT_EQ(scheduling_of_a_task(Arena::Priority::background), SCHED_IDLE);
 }
 
 TEST(Arena, DestructionWaits) {

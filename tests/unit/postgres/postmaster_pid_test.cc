@@ -31,6 +31,12 @@ TEST(PostmasterPid, EveryLineIsRead) {
   EXPECT_TRUE(file.has_shared_memory);
   EXPECT_EQ(file.shared_memory_key, 5433001U);
   EXPECT_EQ(file.shared_memory_id, 32768U);
+  EXPECT_EQ(file.status, "ready");
+}
+
+TEST(PostmasterPid, StatusOfEightLettersIsRead) {
+  EXPECT_EQ(parse_postmaster_pid("1\n/d\n1\n5432\n/s\n\n  1 2\nstarting\n")->status, "starting");
+  EXPECT_EQ(parse_postmaster_pid("1\n/d\n1\n5432\n/s\n\n  1 2\nstandby \n")->status, "standby");
 }
 
 TEST(PostmasterPid, StartingServerLacksTheLastLines) {
@@ -39,6 +45,7 @@ TEST(PostmasterPid, StartingServerLacksTheLastLines) {
   EXPECT_EQ(file.port, 5433);
   EXPECT_EQ(file.socket_directory, "");
   EXPECT_FALSE(file.has_shared_memory);
+  EXPECT_EQ(file.status, "");
 }
 
 TEST(PostmasterPid, SingleUserBackendHasANegativePid) {

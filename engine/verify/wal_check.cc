@@ -1,0 +1,61 @@
+#include "engine/verify/wal_check.h"
+
+#include <algorithm>
+
+#include "engine/flow/workers.h"
+#include "engine/wal/wal_object.h"
+#include "engine/wal/wal_piece.h"
+
+namespace haul::verify {
+
+namespace {
+
+using repository::Cluster;
+
+Status check_file(const Cluster& cluster, const wal::WalKey& key, WalCheckRun::Depth depth) {
+  if (depth == WalCheckRun::Depth::headers) {
+    HAUL_TRY(wal::read_wal_header(cluster, key));
+  } else {
+    HAUL_TRY(wal::read_wal_content(cluster, key));
+  }
+  return ok();
+}
+
+// They are few and small, and a receiver replaces them.
+Status check_pieces(const Cluster& cluster, const Inventory& inventory, const WalCheckRun& run,
+                    repository::Findings& findings) {
+  for (const wal::PieceKey& piece : inventory.pieces) {
+    if (run.stop.stop_requested()) return Error(ErrorCode::interrupted, "interrupted");
+    const auto read = wal::read_piece(cluster, piece.system_identifier, piece.name);
+    if (read || read.error().code() == ErrorCode::not_found) continue;
+    if (!is_damage(read.error())) return read.error();
+    findings.add(read.error().message());
+  }
+  return ok();
+}
+
+}  // namespace
+
+Status check_wal(const Cluster& cluster, const Inventory& inventory, const WalCheckRun& run,
+                 repository::Findings& findings) {
+  HAUL_TRY(check_pieces(cluster, inventory, run, findings));
+  flow::FirstError first_error(run.stop);
+  std::atomic<std::size_t> next = 0;
+  const std::vector<WalFile>& files = inventory.wal;
+  return flow::run_workers(
+      std::min(run.workers, files.size()), first_error, [&](std::size_t) -> Status {
+        while (!first_error.stopped()) {
+          const std::size_t mine = next++;
+          if (mine >= files.size()) return ok();
+          const Status checked = check_file(cluster, files[mine].key, run.depth);
+          if (!checked) {
+            if (!is_damage(checked.error())) return checked;
+            findings.add(checked.error().message());
+          }
+          *run.bytes_done += files[mine].size_bytes;
+        }
+        return ok();
+      });
+}
+
+}  // namespace haul::verify
