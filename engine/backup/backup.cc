@@ -127,10 +127,11 @@ class Backup {
 
   Result<BackupReport> run_online() {
     postgres::BackupSession& session = *preflight_.session;
-    enter(Phase::starting);
+    enter(Phase::archiving);
     const auto wal = HAUL_TRY(open_backup_wal(
         {&options_, &environment_, &cluster_, &preflight_, repository_.get(), prototype()}));
     const std::stop_callback cancel(environment_.stop, [&wal] { wal->cancel(); });
+    enter(Phase::starting);
     const postgres::StartResult start =
         HAUL_TRY(session.start(options_.label, options_.checkpoint));
     HAUL_TRY(wal->start(start));
@@ -150,6 +151,7 @@ class Backup {
     enter(Phase::stopping);
     wal->prepare_stop();
     const postgres::StopResult stop = HAUL_TRY(session.stop());
+    if (!wal->is_included()) enter(Phase::archiving);
     HAUL_TRY(wal->finish(stop));
     // What a restore could not use must not be committed.
     HAUL_TRY(postgres::parse_backup_label(stop.backup_label, control().wal_segment_size_bytes));

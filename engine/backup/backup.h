@@ -55,7 +55,7 @@ struct BackupOptions {
 };
 
 struct BackupProgress {
-  enum class Phase { connecting, starting, copying, stopping, committing };
+  enum class Phase { connecting, starting, copying, stopping, archiving, committing };
   std::atomic<Phase> phase = Phase::connecting;
   std::atomic<std::uint64_t> bytes_total = 0;  // grows while planning runs
   std::atomic<std::uint64_t> bytes_done = 0;

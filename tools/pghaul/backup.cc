@@ -60,6 +60,7 @@ const char* phase_name(BackupProgress::Phase phase) {
     case BackupProgress::Phase::starting: return "waiting for the server's checkpoint";
     case BackupProgress::Phase::copying: return "copying";
     case BackupProgress::Phase::stopping: return "stopping, copying the last WAL";
+    case BackupProgress::Phase::archiving: return "waiting for the archive";
     case BackupProgress::Phase::committing: return "committing";
   }
   return "copying";
@@ -159,8 +160,10 @@ Result<int> run_backup_command(Context& context) {
   }();
   if (!report) {
     // What is wrong by then was wrong in what has been stored.
-    const bool committing = progress.phase == BackupProgress::Phase::committing;
-    if (committing) context.subject = Subject::repository;
+    const BackupProgress::Phase phase = progress.phase;
+    const bool stored =
+        phase == BackupProgress::Phase::committing || phase == BackupProgress::Phase::archiving;
+    if (stored) context.subject = Subject::repository;
     return std::move(report).take_error();
   }
   const auto duration = environment.clock->now_monotonic() - begin;
