@@ -26,6 +26,9 @@ ALTER ROLE :"role" LOGIN REPLICATION;
 -- Where the data directory and the configuration files are.
 GRANT pg_read_all_settings TO :"role";
 
+-- To see whether a segment arrives by the archive (--wal auto, check); without it WAL is copied.
+GRANT EXECUTE ON FUNCTION pg_catalog.pg_switch_wal() TO :"role";
+
 -- psql replaces no variables within a DO block, so the name travels as a setting.
 SELECT pg_catalog.set_config('pghaul.role', :'role', true) \g /dev/null
 

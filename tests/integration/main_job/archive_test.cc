@@ -92,6 +92,11 @@ TEST_F(ArchivedBackup, CopiesItsWalWhereTheRoleMayNotSwitch) {
   const Outcome backup = back_up("-U careful --archive-timeout 1h");
   ASSERT_EQ(backup.status, 0) << backup.err;
   EXPECT_TRUE(has_its_wal(backup));
+
+  ASSERT_TRUE(server_->query("GRANT EXECUTE ON FUNCTION pg_switch_wal() TO careful"));
+  const Outcome archived = back_up("-U careful");
+  ASSERT_EQ(archived.status, 0) << archived.err;
+  EXPECT_FALSE(has_its_wal(archived));
 }
 
 TEST_F(ArchivedBackup, CopiesItsWalWhenAsked) {
