@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <deque>
 #include <filesystem>
 #include <iostream>
 #include <thread>
@@ -31,18 +32,53 @@ constexpr std::uint64_t kChain = 5;
 
 std::uint64_t kills() { return full_run() ? 200 : 20; }
 
+struct KillPoint {
+  std::string operation;
+  std::uint64_t number = 0;
+  std::string when;
+
+  std::string text() const { return format("{}:{}:kill_{}", operation, number, when); }
+
+  // Threads meet by chance: a run may end before the last operations of another.
+  KillPoint earlier() const { return {operation, number / 2 + 1, when}; }
+};
+
 // Half of the kills, evenly spread over what the command does: half of these before and after
 // things that change something, the others at anything.
-std::vector<std::string> fault_points(const Scene& scene, const std::string& command) {
+std::deque<KillPoint> kill_points(const Scene& scene, const std::string& command) {
   const auto operations = scene.operations_of(command);
-  std::vector<std::string> points;
+  std::deque<KillPoint> points;
   for (const char* operation : {"mutate", "any"}) {
     for (const std::uint64_t number : spread(operations.at(operation), kills() / 4)) {
-      const char* when = points.size() / 2 % 2 == 0 ? "before" : "after";
-      points.push_back(format("{}:{}:kill_{}", operation, number, when));
+      points.push_back({operation, number, points.size() / 2 % 2 == 0 ? "before" : "after"});
     }
   }
   return points;
+}
+
+// Runs the command once for each point, and once more earlier for each that it does not reach.
+// `check` has the number of runs before.
+template <typename Prepare, typename Check>
+void kill_at_each(const Scene& scene, const std::string& command, const Prepare& prepare,
+                  const Check& check) {
+  std::deque<KillPoint> points = kill_points(scene, command);
+  std::uint64_t killed = 0;
+  for (std::uint64_t number = 0; !points.empty() && number < kills(); ++number) {
+    const KillPoint point = points.front();
+    points.pop_front();
+    SCOPED_TRACE(on_backend(point.text(), number));
+    prepare(number);
+    const Outcome outcome = scene.run_with_faults(point.text(), on_backend(command, number));
+    ASSERT_TRUE(outcome.status == kKilled || outcome.status == 0) << outcome.status << outcome.err;
+    if (outcome.status == kKilled)
+      ++killed;
+    else
+      points.push_back(point.earlier());
+    check(number);
+    if (testing::Test::HasFailure()) return;
+  }
+  EXPECT_EQ(killed, kills() / 2);
+  std::cout << format("{} kills at fault points\n", killed);
 }
 
 // Starts the command and kills it at a time that is as likely as any other of its run.
@@ -113,22 +149,15 @@ TEST_F(KilledBackups, AtAnyOperationLoseNothing) {
       format("backup --offline --json -D {}", scene().server().data_directory());
   const std::string here = " --repo " + repository();
   scene().copy_first_repository(repository());
-  std::uint64_t number = 0;
-  std::uint64_t killed = 0;
-  for (const std::string& point : fault_points(scene(), command + here)) {
-    SCOPED_TRACE(on_backend(point, number));
-    if (number % kChain == 0) scene().copy_first_repository(repository());
-    const Outcome outcome = scene().run_with_faults(point, on_backend(command + here, number));
-    ASSERT_TRUE(outcome.status == kKilled || outcome.status == 0) << outcome.status << outcome.err;
-    killed += outcome.status == kKilled ? 1 : 0;
-    check(number, command);
-    if (number % kChain == kChain - 1) scene().expect_backups_restore(repository());
-    ++number;
-    if (HasFailure()) break;
-  }
-  // The last points may lie past the end: threads meet by chance.
-  EXPECT_GE(killed * 10, kills() / 2 * 7);
-  std::cout << format("{} kills at fault points\n", killed);
+  kill_at_each(
+      scene(), command + here,
+      [&](std::uint64_t number) {
+        if (number % kChain == 0) scene().copy_first_repository(repository());
+      },
+      [&](std::uint64_t number) {
+        check(number, command);
+        if (number % kChain == kChain - 1) scene().expect_backups_restore(repository());
+      });
 }
 
 class KilledOnlineBackups : public KilledBackups {
@@ -214,22 +243,10 @@ class KilledRestores : public SceneTest<KilledRestores> {
 };
 
 TEST_F(KilledRestores, AtAnyOperationNeverLookLikeACluster) {
-  std::uint64_t number = 0;
-  std::uint64_t killed = 0;
-  const std::vector<std::string> points = fault_points(scene(), command());
-  for (const std::string& point : points) {
-    SCOPED_TRACE(on_backend(point, number));
-    scene().remove(target());
-    const Outcome outcome = scene().run_with_faults(point, on_backend(command(), number));
-    ASSERT_TRUE(outcome.status == kKilled || outcome.status == 0) << outcome.status << outcome.err;
-    killed += outcome.status == kKilled ? 1 : 0;
-    check(number);
-    ++number;
-    if (HasFailure()) break;
-  }
-  EXPECT_GE(killed * 10, kills() / 2 * 7);
+  kill_at_each(
+      scene(), command(), [&](std::uint64_t) { scene().remove(target()); },
+      [&](std::uint64_t number) { check(number); });
   scene().expect_sound(scene().first_repository());
-  std::cout << format("{} kills at fault points\n", killed);
 }
 
 TEST_F(KilledRestores, AtAnyTimeNeverLookLikeACluster) {
