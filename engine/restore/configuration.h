@@ -35,7 +35,7 @@ struct ConfigurationFile {
 struct ConfigurationPlan {
   std::vector<ConfigurationFile> files;
   std::vector<std::string> directories;  // to be made for them, parents first
-  // Of the data directory itself, changed for a recovery; the plan does not place them.
+  // Of the data directory itself, changed or made for a recovery; the plan does not place them.
   std::vector<ConfigurationFile> rewritten;
   std::string signal_file;              // beneath the data directory; empty: none
   std::vector<std::string> lost_files;  // absolute, where they were; unreadable

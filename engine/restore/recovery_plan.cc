@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/bytes.h"
 #include "base/format.h"
 #include "engine/postgres/control_file.h"
 #include "engine/repository/snapshot.h"
@@ -10,7 +11,6 @@
 #include "engine/restore/restore.h"
 #include "engine/restore/wal_path.h"
 #include "engine/wal/wal_inventory.h"
-#include "engine/wal/wal_object.h"
 
 namespace haul::restore {
 
@@ -42,6 +42,8 @@ std::string describe_missing(const WalPath& path) {
   return text;
 }
 
+bool has_wal(const wal::TimelineWal& timeline) { return !timeline.ranges.empty(); }
+
 class BackupChooser {
  public:
   explicit BackupChooser(const RecoveryRequest& request)
@@ -51,8 +53,7 @@ class BackupChooser {
     HAUL_TRY(find_candidates());
     archive_ =
         HAUL_TRY(wal::WalInventory::read(cluster_, candidates_.front().facts.system_identifier));
-    has_archive_ = std::ranges::any_of(
-        archive_.timelines(), [](const wal::TimelineWal& wal) { return !wal.ranges.empty(); });
+    has_archive_ = !archive_.tails().empty() || std::ranges::any_of(archive_.timelines(), has_wal);
     if (!has_archive_ && !needs_recovery()) {
       // As it always was: whoever names none gets the newest.
       const std::string name = HAUL_TRY(resolve_backup(cluster_, request_.backup));
@@ -128,6 +129,7 @@ class BackupChooser {
     }
     std::vector<TimelineId> result;
     for (const wal::TimelineWal& wal : archive_.timelines()) result.push_back(wal.timeline);
+    for (const wal::Tail& tail : archive_.tails()) result.push_back(tail.segment.timeline);
     for (const Candidate& candidate : candidates_) result.push_back(candidate.facts.stop_timeline);
     std::ranges::sort(result, std::greater<>());
     result.erase(std::ranges::unique(result).begin(), result.end());
@@ -254,14 +256,11 @@ class BackupChooser {
 
   Result<std::vector<std::byte>> load(const Candidate& candidate, const RestorePlan& plan,
                                       const WalPiece& piece) const {
-    const std::uint32_t size = candidate.facts.wal_segment_size_bytes;
     if (piece.source == WalPiece::Source::backup) {
       const auto& entry = plan.known_files.at(path_in_backup(candidate, piece.segment));
-      return read_whole(*request_.chunks, entry, size);
+      return read_whole(*request_.chunks, entry, candidate.facts.wal_segment_size_bytes);
     }
-    const auto name = wal::parse_wal_name(postgres::to_name(piece.segment, size));
-    HAUL_ASSERT(name.has_value());
-    return wal::read_wal_content(cluster_, {candidate.facts.system_identifier, *name});
+    return read_archived_piece(cluster_, candidate.facts, piece);
   }
 
   // Why this is not where the target is.
@@ -306,7 +305,15 @@ class BackupChooser {
     if (!path.pieces.empty()) {
       recovery.first_segment = postgres::to_name(path.pieces.front().segment, size);
       const std::size_t last = std::max<std::uint64_t>(survey.segments, 1) - 1;
-      recovery.last_segment = postgres::to_name(path.pieces.at(last).segment, size);
+      const WalPiece& last_piece = path.pieces.at(last);
+      recovery.last_segment = postgres::to_name(last_piece.segment, size);
+      if (last_piece.is_unfinished()) {
+        recovery.last_is_unfinished = true;
+        const std::vector<std::byte> content =
+            HAUL_TRY(read_archived_piece(cluster_, candidate.facts, last_piece));
+        chosen_.unfinished =
+            WalFile{path_in_backup(candidate, last_piece.segment), std::string(text_of(content))};
+      }
     }
     recovery.survey = std::move(survey);
     recovery.settings = recovery_settings(target_, lineage_.timeline, request_.access);

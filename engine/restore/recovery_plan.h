@@ -4,7 +4,7 @@
 // What cannot be reached is refused here, before anything is touched: not_found, with the farthest
 // point that can be, and the first segment that is missing.
 //
-// Memory:   the facts of every backup, and see engine/restore/wal_survey.h.
+// Memory:   the facts of every backup, an unfinished segment, and see engine/restore/wal_survey.h.
 // Threads:  functions that block their caller, with threads of their own.
 // Errors:   not_found (no such backup, timeline or archive; a target that is not reached), corrupt,
 //           io, interrupted.
@@ -31,6 +31,8 @@ struct RecoveryPlan {
   Lsn start;  // of replay
   std::string first_segment;
   std::string last_segment;  // the one in which replay ends
+  // Of the last segment there is a tail or a partial one; restore puts it into pg_wal.
+  bool last_is_unfinished = false;
   Survey survey;
   std::vector<Setting> settings;
   std::string signal_file;
@@ -50,6 +52,8 @@ struct ChosenBackup {
   RestorePlan plan;
   // Nothing: the backup is restored as it is, and recovers with what it has.
   std::optional<RecoveryPlan> recovery;
+  // The last segment of the recovery, where it is unfinished.
+  std::optional<WalFile> unfinished;
   std::vector<std::string> warnings;
 };
 

@@ -291,6 +291,12 @@ std::string comment_out_recovery(std::string_view content, const RecoveryTarget&
   return edited;
 }
 
+void plan_wal_file(WalFile file, RestorePlan& plan, ConfigurationPlan& configuration) {
+  if (plan.has_file(file.path)) plan.take_out(file.path);
+  configuration.rewritten.push_back(
+      {"", std::move(file.path), kNewFileMode, std::move(file.content)});
+}
+
 Status plan_recovery_files(const RecoveryFiles& recovery, repository::ChunkReader& chunks,
                            RestorePlan& plan, ConfigurationPlan& configuration) {
   configuration.signal_file = signal_file_of(recovery.target);

@@ -72,4 +72,11 @@ struct RecoveryFiles {
 Status plan_recovery_files(const RecoveryFiles& recovery, repository::ChunkReader& chunks,
                            RestorePlan& plan, ConfigurationPlan& configuration);
 
+// A WAL file in the place of the backup's own, if that has one of its name.
+struct WalFile {
+  std::string path;  // beneath the data directory
+  std::string content;
+};
+void plan_wal_file(WalFile file, RestorePlan& plan, ConfigurationPlan& configuration);
+
 }  // namespace haul::restore

@@ -4,11 +4,9 @@
 #include <functional>
 #include <vector>
 
-#include "base/assert.h"
 #include "engine/postgres/wal_facts.h"
 #include "engine/postgres/wal_reader.h"
 #include "engine/restore/wal_path.h"
-#include "engine/wal/wal_object.h"
 
 namespace haul::restore {
 
@@ -24,6 +22,7 @@ constexpr std::uint32_t kWalBlockSizeBytes = 8192;
 wal::TimelineHistory newest_lineage(const wal::WalInventory& archive, const BackupFacts& backup) {
   std::vector<TimelineId> timelines = {backup.stop_timeline};
   for (const wal::TimelineWal& wal : archive.timelines()) timelines.push_back(wal.timeline);
+  for (const wal::Tail& tail : archive.tails()) timelines.push_back(tail.segment.timeline);
   std::ranges::sort(timelines, std::greater<>());
   for (const TimelineId timeline : timelines) {
     wal::TimelineHistory lineage = lineage_to(archive, timeline);
@@ -44,10 +43,7 @@ bool has_copied(const BackupFacts& backup, const WalSegment& segment) {
 Result<RecoveryWindows::LastRecords> RecoveryWindows::read_last_records(const BackupFacts& backup,
                                                                         const WalPiece& piece) {
   const std::uint32_t size = backup.wal_segment_size_bytes;
-  const auto name = wal::parse_wal_name(postgres::to_name(piece.segment, size));
-  HAUL_ASSERT(name.has_value());
-  const std::vector<std::byte> content =
-      HAUL_TRY(wal::read_wal_content(*cluster_, {backup.system_identifier, *name}));
+  const std::vector<std::byte> content = HAUL_TRY(read_archived_piece(*cluster_, backup, piece));
   const postgres::WalGeometry geometry{backup.server_version / 10000, backup.system_identifier,
                                        size, kWalBlockSizeBytes};
   postgres::WalPagesInMemory pages(piece.segment.start(size), content, geometry);
@@ -92,8 +88,8 @@ Result<RecoveryWindow> RecoveryWindows::of(const BackupFacts& backup) {
   std::size_t looked_at = 0;
   for (auto piece = path.pieces.rbegin(); piece != path.pieces.rend(); ++piece) {
     const bool done = window.end > backup.stop && window.last_transaction;
-    const bool archived = piece->source == WalPiece::Source::archive;
-    if (done || !archived || looked_at++ == kSegmentsLookedAt) break;
+    const bool copied = piece->source == WalPiece::Source::backup;
+    if (done || copied || looked_at++ == kSegmentsLookedAt) break;
     const LastRecords last = HAUL_TRY(last_records(backup, *piece));
     window.end = std::max(window.end, last.end);
     if (!window.last_transaction) window.last_transaction = last.transaction;

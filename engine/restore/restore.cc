@@ -65,6 +65,7 @@ class Restore {
       HAUL_TRY(check_replayed_tablespaces(recovery.survey.tablespaces, layout, open_));
       HAUL_TRY(plan_recovery_files({recovery.target, recovery.settings, layout.data_directory},
                                    chunks, plan, configuration));
+      if (chosen.unfinished) plan_wal_file(*std::move(chosen.unfinished), plan, configuration);
       report_.recovery = std::make_shared<const RecoveryPlan>(*std::move(chosen.recovery));
       if (options_.recovery.archiving == RecoveryTarget::Archiving::off) {
         report_.warnings.emplace_back(

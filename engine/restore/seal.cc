@@ -33,6 +33,7 @@ class Sealer {
  private:
   Status write(std::string_view path, std::uint32_t mode, std::string_view content) {
     HAUL_TRY(target_.write_file(path, mode, bytes_of(content)));
+    if (path.starts_with(kWalPrefix)) return ok();
     written_.push_back({std::string(path), content.size(), postgres::crc32c(bytes_of(content))});
     return ok();
   }

@@ -2,6 +2,10 @@
 
 #include <algorithm>
 
+#include "base/assert.h"
+#include "engine/wal/tail.h"
+#include "engine/wal/wal_object.h"
+
 namespace haul::restore {
 
 using postgres::WalSegment;
@@ -54,16 +58,29 @@ class PathFinder {
       if (piece.segment.timeline < last_timeline) return std::nullopt;
       if (i < newest) piece.limit = periods()[i + 1].begin;
       if (piece.limit <= piece.segment.start(size_)) return std::nullopt;
-      if (is_archived(piece.segment)) return piece;
-      piece.source = WalPiece::Source::backup;
-      if (backup_has_(piece.segment)) return piece;
+      if (const auto source = source_of(piece.segment)) {
+        piece.source = *source;
+        return piece;
+      }
     }
     return std::nullopt;
   }
 
-  // Behind it a server goes no further: the lineage leaves it, or the backup's copy ends in it.
+  std::optional<WalPiece::Source> source_of(const WalSegment& segment) const {
+    using Source = WalPiece::Source;
+    using Kind = wal::UnfinishedSegment::Kind;
+    if (is_archived(segment)) return Source::archive;
+    const bool in_backup = backup_has_(segment);
+    const auto unfinished = archive_.unfinished(segment, size_);
+    if (unfinished && (!in_backup || unfinished->end > backup_.stop)) {
+      return unfinished->kind == Kind::tail ? Source::tail : Source::partial;
+    }
+    return in_backup ? std::optional(Source::backup) : std::nullopt;
+  }
+
+  // Behind it a server goes no further: the lineage leaves it, or what there is of it ends in it.
   bool is_last(const WalPiece& piece) const {
-    if (piece.limit < piece.segment.end(size_)) return true;
+    if (piece.limit < piece.segment.end(size_) || piece.is_unfinished()) return true;
     return piece.source == WalPiece::Source::backup && piece.segment.end(size_) > backup_.stop;
   }
 
@@ -120,6 +137,25 @@ wal::TimelineHistory lineage_to(const wal::WalInventory& archive, TimelineId tim
 WalPath find_wal_path(const wal::WalInventory& archive, const wal::TimelineHistory& lineage,
                       const postgres::BackupFacts& backup, const SegmentProbe& backup_has) {
   return PathFinder(archive, lineage, backup, backup_has).run();
+}
+
+Result<std::vector<std::byte>> read_archived_piece(const repository::Cluster& cluster,
+                                                   const postgres::BackupFacts& backup,
+                                                   const WalPiece& piece) {
+  const std::uint32_t size = backup.wal_segment_size_bytes;
+  std::string text = postgres::to_name(piece.segment, size);
+  if (piece.source == WalPiece::Source::partial) text += ".partial";
+  const auto name = wal::parse_wal_name(text);
+  HAUL_ASSERT(name.has_value());
+  if (piece.source == WalPiece::Source::tail) {
+    auto tail = wal::read_tail(cluster, backup.system_identifier, *name);
+    if (tail) {
+      tail->bytes.resize(size);
+      return std::move(tail->bytes);
+    }
+    if (tail.error().code() != ErrorCode::not_found) return std::move(tail).take_error();
+  }
+  return wal::read_wal_content(cluster, {backup.system_identifier, *name});
 }
 
 }  // namespace haul::restore

@@ -36,8 +36,15 @@ using SegmentProbe = std::function<bool(const postgres::WalSegment& segment)>;
 
 // As the server's XLogFileReadAnyTLI() goes: of each segment the newest timeline's, the archive
 // before pg_wal, never back to an older timeline. Of a segment in which timelines change and that
-// only the older one has, what lies behind the change does not count.
+// only the older one has, what lies behind the change does not count. Where the archive has a
+// segment in part, restore puts that into pg_wal, unless the backup's own copy goes farther.
 WalPath find_wal_path(const wal::WalInventory& archive, const wal::TimelineHistory& lineage,
                       const postgres::BackupFacts& backup, const SegmentProbe& backup_has);
+
+// The content of a piece that the archive has, with zeros behind an unfinished one. Of a tail whose
+// segment has been completed meanwhile it is the segment.
+Result<std::vector<std::byte>> read_archived_piece(const repository::Cluster& cluster,
+                                                   const postgres::BackupFacts& backup,
+                                                   const WalPiece& piece);
 
 }  // namespace haul::restore

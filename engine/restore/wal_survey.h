@@ -34,9 +34,12 @@ inline constexpr std::uint64_t kSurveyBytesMax = 192 << 20;
 // A segment as the server will find it.
 struct WalPiece {
   postgres::WalSegment segment;
-  enum class Source : std::uint8_t { archive, backup } source = Source::archive;
+  // Of a tail and of a partial segment there is only the beginning.
+  enum class Source : std::uint8_t { archive, backup, tail, partial } source = Source::archive;
   // What begins from here on does not count: it is not on the path.
   Lsn limit{std::numeric_limits<std::uint64_t>::max()};
+
+  bool is_unfinished() const { return source == Source::tail || source == Source::partial; }
 
   bool operator==(const WalPiece&) const = default;
 };

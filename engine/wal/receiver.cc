@@ -188,9 +188,8 @@ Result<ResumePoint> Receiver::find_resume_point(const ServerIdentity& identity) 
   kept_ = HAUL_TRY(kept_by_slot());
   environment_.side = Side::repository;
   const WalInventory inventory = HAUL_TRY(WalInventory::read(cluster_, identity.system_identifier));
-  const std::vector<Tail> tails = HAUL_TRY(find_tails(cluster_, identity.system_identifier));
   const ResumePoint from =
-      resume_point(lineage, {&inventory, tails, kept_, identity.wal_segment_size_bytes});
+      resume_point(lineage, {&inventory, kept_, identity.wal_segment_size_bytes});
   environment_.side = Side::server;
   if (from.timeline == identity.timeline && from.position > identity.flushed) {
     return Error(ErrorCode::io, format("the server has WAL up to {}, the archive up to {}",

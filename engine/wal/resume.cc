@@ -52,7 +52,7 @@ class Search {
   }
 
   bool has_tail(Lsn start) const {
-    return std::ranges::any_of(facts_.tails,
+    return std::ranges::any_of(facts_.inventory->tails(),
                                [&](const Tail& tail) { return start_of(tail, period_) == start; });
   }
 
@@ -64,7 +64,7 @@ class Search {
         end = std::max(end.value_or(Lsn{}), std::min(range.end, limit));
       }
     }
-    for (const Tail& tail : facts_.tails) {
+    for (const Tail& tail : facts_.inventory->tails()) {
       const auto start = start_of(tail, period);
       if (start && *start < limit) end = std::max(end.value_or(Lsn{}), *start);
     }

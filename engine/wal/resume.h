@@ -4,9 +4,6 @@
 // Threads:  functions over values.
 #pragma once
 
-#include <span>
-
-#include "engine/wal/tail.h"
 #include "engine/wal/wal_inventory.h"
 
 namespace haul::wal {
@@ -21,7 +18,6 @@ struct ResumePoint {
 // What is known when a stream is about to begin.
 struct ResumeFacts {
   const WalInventory* inventory = nullptr;
-  std::span<const Tail> tails;
   // From where on the server promises its WAL.
   Lsn kept;
   std::uint32_t segment_size_bytes = 0;

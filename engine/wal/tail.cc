@@ -7,7 +7,6 @@
 #include "base/bytes.h"
 #include "base/format.h"
 #include "engine/postgres/wal_segment.h"
-#include "engine/wal/get.h"
 
 namespace haul::wal {
 namespace {
@@ -31,17 +30,6 @@ bool holds(const SegmentGroup& group, const WalName& segment) {
 
 Error no_tail(const WalName& segment) {
   return {ErrorCode::not_found, format("no tail of {} is stored", segment.text)};
-}
-
-void add_tails(const SegmentGroup& group, std::vector<Tail>& tails) {
-  for (auto at = group.pieces.begin(); at != group.pieces.end();) {
-    const WalName& segment = at->segment;
-    const std::span<const PieceName> pieces = pieces_of(group, segment);
-    at += static_cast<std::ptrdiff_t>(pieces.size());
-    const std::vector<PieceName> chain = covering_pieces(pieces);
-    if (chain.empty() || holds(group, segment)) continue;
-    tails.push_back({segment, chain.back().end});
-  }
 }
 
 Result<TailContent> read_pieces(const Cluster& cluster, std::uint64_t system_identifier,
@@ -109,14 +97,15 @@ std::vector<PieceName> covering_pieces(std::span<const PieceName> pieces) {
   return chain;
 }
 
-Result<std::vector<Tail>> find_tails(const Cluster& cluster, std::uint64_t system_identifier) {
-  const std::string root = WalLayout(cluster.layout, system_identifier).root();
+std::vector<Tail> tails_of(const SegmentGroup& group) {
   std::vector<Tail> tails;
-  for (const std::string& timeline : HAUL_TRY(cluster.store->list_names(root)).prefixes) {
-    const std::string prefix = root + "/" + timeline;
-    for (const std::string& group : HAUL_TRY(cluster.store->list_names(prefix)).prefixes) {
-      add_tails(HAUL_TRY(list_segment_group(cluster, prefix + "/" + group)), tails);
-    }
+  for (auto at = group.pieces.begin(); at != group.pieces.end();) {
+    const WalName& segment = at->segment;
+    const std::span<const PieceName> pieces = pieces_of(group, segment);
+    at += static_cast<std::ptrdiff_t>(pieces.size());
+    const std::vector<PieceName> chain = covering_pieces(pieces);
+    if (chain.empty() || holds(group, segment)) continue;
+    tails.push_back({segment, chain.back().end});
   }
   return tails;
 }
@@ -135,11 +124,6 @@ Result<TailContent> read_tail(const Cluster& cluster, std::uint64_t system_ident
     }
     if (content.error().code() != ErrorCode::not_found || attempt == kAttemptsMax) return content;
   }
-}
-
-Status write_tail(io::Directory& wal_directory, TailContent tail) {
-  tail.bytes.resize(tail.facts.segment_size_bytes);
-  return write_wal_file(wal_directory, tail.tail.segment.text, tail.bytes);
 }
 
 }  // namespace haul::wal

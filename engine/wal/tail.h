@@ -2,7 +2,7 @@
 // has stored it in pieces.
 //
 // It is no segment, and never passes for one: wal get does not know it. Recovery that wants every
-// byte puts it into pg_wal, padded with zeros, where the server looks after the archive.
+// byte has it in pg_wal, padded with zeros, where the server looks after the archive.
 //
 // Units:    sizes are bytes.
 // Memory:   read_tail(): the segment, and a piece twice.
@@ -16,7 +16,6 @@
 #include <vector>
 
 #include "engine/wal/wal_piece.h"
-#include "io/directory.h"
 
 namespace haul::wal {
 
@@ -28,11 +27,6 @@ struct Tail {
   bool operator==(const Tail&) const = default;
 };
 
-// Of all timelines, by name. Nearly always one per timeline: what a segment was, when the stream
-// ended or the timeline was left.
-Result<std::vector<Tail>> find_tails(const repository::Cluster& cluster,
-                                     std::uint64_t system_identifier);
-
 struct TailContent {
   Tail tail;
   WalFacts facts;  // of the segment
@@ -43,9 +37,6 @@ struct TailContent {
 Result<TailContent> read_tail(const repository::Cluster& cluster, std::uint64_t system_identifier,
                               const WalName& segment);
 
-// As a file of a segment's size, under the segment's name.
-Status write_tail(io::Directory& wal_directory, TailContent tail);
-
 // What lies in a prefix of segments.
 struct SegmentGroup {
   std::vector<WalName> segments;
@@ -55,5 +46,7 @@ Result<SegmentGroup> list_segment_group(const repository::Cluster& cluster,
                                         const std::string& prefix);
 // The fewest pieces, of those of one segment, that cover it from its beginning without a gap.
 std::vector<PieceName> covering_pieces(std::span<const PieceName> pieces);
+// Of the segments that are not stored whole, by name.
+std::vector<Tail> tails_of(const SegmentGroup& group);
 
 }  // namespace haul::wal

@@ -1,10 +1,10 @@
 #include "engine/wal/wal_inventory.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 
 #include "base/format.h"
-#include "engine/postgres/wal_segment.h"
 #include "engine/wal/wal_layout.h"
 #include "engine/wal/wal_object.h"
 
@@ -101,14 +101,14 @@ class InventoryReader {
 
   // The segments of 4 GiB. Their size is that of the first one that can be read.
   Status read_group(const std::string& prefix, RangeBuilder& ranges) {
-    std::vector<WalName> names;
-    for (const std::string& text : HAUL_TRY(cluster_.store->list_names(prefix)).objects) {
-      auto name = parse_wal_name(text);
-      if (name && layout_.key(*name) == prefix + "/" + text) names.push_back(*std::move(name));
-    }
-    const auto size = HAUL_TRY(size_of_segments(names));
+    SegmentGroup group = HAUL_TRY(list_segment_group(cluster_, prefix));
+    const auto is_stray = [&](const WalName& name) { return layout_.prefix(name) != prefix; };
+    std::erase_if(group.segments, is_stray);
+    std::erase_if(group.pieces, [&](const PieceName& piece) { return is_stray(piece.segment); });
+    std::ranges::copy(tails_of(group), std::back_inserter(inventory_.tails_));
+    const auto size = HAUL_TRY(size_of_segments(group.segments));
     if (!size) return ok();
-    for (const WalName& name : names) {
+    for (const WalName& name : group.segments) {
       const auto segment = postgres::parse_wal_segment_name(name.text, *size);
       if (segment) {
         ranges.add(*segment, *size);
@@ -215,6 +215,38 @@ std::optional<TimelineHistory> WalInventory::lineage(TimelineId timeline) const 
   if (timeline.value == 1) return first_timeline(timeline);
   const TimelineWal* wal = find(timeline);
   return wal == nullptr ? std::nullopt : wal->history;
+}
+
+// Where the first timeline that left it there did: all that did have the same WAL up to there.
+Lsn WalInventory::end_of_partial(const WalSegment& segment,
+                                 std::uint32_t segment_size_bytes) const {
+  const Lsn start = segment.start(segment_size_bytes);
+  std::optional<Lsn> end;
+  for (const TimelineWal& wal : timelines_) {
+    if (!wal.history) continue;
+    for (const TimelinePeriod& period : wal.history->periods) {
+      const bool leaves_it = period.timeline == segment.timeline && period.end > start &&
+                             period.end <= segment.end(segment_size_bytes);
+      if (leaves_it) end = std::min(period.end, end.value_or(period.end));
+    }
+  }
+  return end.value_or(start);
+}
+
+std::optional<UnfinishedSegment> WalInventory::unfinished(const WalSegment& segment,
+                                                          std::uint32_t segment_size_bytes) const {
+  using Kind = UnfinishedSegment::Kind;
+  const std::string name = postgres::to_name(segment, segment_size_bytes);
+  std::optional<UnfinishedSegment> found;
+  if (std::ranges::find(partials_, name + ".partial") != partials_.end()) {
+    found = {Kind::partial, end_of_partial(segment, segment_size_bytes)};
+  }
+  for (const Tail& tail : tails_) {
+    const Lsn end{segment.start(segment_size_bytes).value + tail.size_bytes};
+    if (tail.segment.text != name || (found && found->end >= end)) continue;
+    found = {Kind::tail, end};
+  }
+  return found;
 }
 
 // The server asks for a segment on the newest timeline that has begun by its end: a new timeline

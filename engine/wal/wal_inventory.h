@@ -13,7 +13,9 @@
 #include <string>
 #include <vector>
 
+#include "engine/postgres/wal_segment.h"
 #include "engine/repository/cluster.h"
+#include "engine/wal/tail.h"
 #include "engine/wal/timeline_history.h"
 
 namespace haul::wal {
@@ -60,6 +62,15 @@ struct WalReach {
   bool operator==(const WalReach&) const = default;
 };
 
+// A segment that is there in part: as a tail, or as the partial segment that a server archives when
+// it leaves a timeline. Recovery that wants it has it in pg_wal.
+struct UnfinishedSegment {
+  enum class Kind : std::uint8_t { tail, partial } kind = Kind::tail;
+  Lsn end;  // its WAL goes at least so far
+
+  bool operator==(const UnfinishedSegment&) const = default;
+};
+
 // The names of a range's first and last segment.
 std::string first_segment(const TimelineWal& timeline, const WalRange& range);
 std::string last_segment(const TimelineWal& timeline, const WalRange& range);
@@ -74,6 +85,9 @@ class WalInventory {
   std::uint64_t system_identifier() const { return system_identifier_; }
   // By number, those that have WAL or a history.
   const std::vector<TimelineWal>& timelines() const { return timelines_; }
+  // Of all timelines, by name. Nearly always one per timeline: what a segment was, when the stream
+  // ended or the timeline was left.
+  const std::vector<Tail>& tails() const { return tails_; }
   // The names of partial segments and of backup histories.
   const std::vector<std::string>& partials() const { return partials_; }
   const std::vector<std::string>& backup_histories() const { return backup_histories_; }
@@ -85,6 +99,9 @@ class WalInventory {
 
   // The ancestors of a timeline; nothing when its history is needed and not archived.
   std::optional<TimelineHistory> lineage(TimelineId timeline) const;
+  // What there is of a segment that is not stored whole; of two the one that goes farther.
+  std::optional<UnfinishedSegment> unfinished(const postgres::WalSegment& segment,
+                                              std::uint32_t segment_size_bytes) const;
   // How far the WAL goes on from `start` without a gap, along this lineage.
   WalReach reach(Lsn start, const TimelineHistory& lineage, std::uint32_t segment_size_bytes) const;
   // The first file that is missing from a span; nothing when it is covered.
@@ -94,9 +111,11 @@ class WalInventory {
   friend class InventoryReader;
 
   const TimelineWal* find(TimelineId timeline) const;
+  Lsn end_of_partial(const postgres::WalSegment& segment, std::uint32_t segment_size_bytes) const;
 
   std::uint64_t system_identifier_ = 0;
   std::vector<TimelineWal> timelines_;
+  std::vector<Tail> tails_;
   std::vector<std::string> partials_;
   std::vector<std::string> backup_histories_;
   std::vector<std::string> damage_;

@@ -261,6 +261,7 @@ Json recovery_json(const restore::RecoveryPlan& plan) {
   json.set("timelines", std::move(timelines));
   json.set("first_segment", plan.first_segment);
   json.set("last_segment", plan.last_segment);
+  json.set("last_segment_unfinished", plan.last_is_unfinished);
   json.set("segments", survey.segments);
   json.set("end_lsn", to_string(survey.end));
   json.set("stop", survey.stop ? Json(restore::describe(*survey.stop, plan.target)) : Json());
@@ -324,6 +325,14 @@ Json wal_list_json(const repository::Repository& repository, const std::string& 
     timelines.push(std::move(one));
   }
   json.set("timelines", std::move(timelines));
+  Json tails = Json::array();
+  for (const wal::Tail& tail : inventory.tails()) {
+    Json one = Json::object();
+    one.set("segment", tail.segment.text);
+    one.set("bytes", tail.size_bytes);
+    tails.push(std::move(one));
+  }
+  json.set("tails", std::move(tails));
   json.set("partial_segments", strings_json(inventory.partials()));
   json.set("backup_histories", strings_json(inventory.backup_histories()));
   json.set("damage", strings_json(inventory.damage()));

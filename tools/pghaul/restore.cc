@@ -205,9 +205,10 @@ void print_recovery(Context& context, const restore::RecoveryPlan& plan) {
   const restore::Survey& survey = plan.survey;
   print_summary(context, format("recovery to {}", restore::describe(plan.target)));
   print_summary(context, format("timelines: {}", lineage_of(plan.lineage)));
-  print_summary(context, format("WAL {}..{} in {} segments, {} to {}", to_string(plan.start),
-                                to_string(survey.end), survey.segments, plan.first_segment,
-                                plan.last_segment));
+  print_summary(
+      context, format("WAL {}..{} in {} segments, {} to {}{}", to_string(plan.start),
+                      to_string(survey.end), survey.segments, plan.first_segment, plan.last_segment,
+                      plan.last_is_unfinished ? " (its beginning, into pg_wal)" : ""));
   print_summary(
       context, survey.stop ? format("replay stops {}", restore::describe(*survey.stop, plan.target))
                            : format("replay goes to the end at {}", to_string(survey.end)));

@@ -3,6 +3,7 @@
 #include "engine/wal/wal_inventory.h"
 #include "tools/pghaul/commands.h"
 #include "tools/pghaul/json_output.h"
+#include "tools/pghaul/quantity.h"
 
 namespace haul::cli {
 
@@ -36,11 +37,14 @@ void print_timeline(Context& context, const WalInventory& inventory, const Timel
 }
 
 void print_inventory(Context& context, const std::string& cluster, const WalInventory& inventory) {
-  if (inventory.timelines().empty() && inventory.partials().empty()) {
+  if (inventory.timelines().empty() && inventory.tails().empty() && inventory.partials().empty()) {
     print_line(context, format("cluster {} has no archived WAL", cluster));
   }
   for (const TimelineWal& timeline : inventory.timelines()) {
     print_timeline(context, inventory, timeline);
+  }
+  for (const wal::Tail& tail : inventory.tails()) {
+    print_line(context, format("tail of {}  {}", tail.segment.text, print_size(tail.size_bytes)));
   }
   for (const std::string& name : inventory.partials()) {
     print_line(context, format("partial segment {}", name));

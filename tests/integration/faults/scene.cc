@@ -182,14 +182,18 @@ std::string Scene::restore_command(const std::string& repository, const std::str
 }
 
 Outcome Scene::run_with_faults(const std::string& faults, const std::string& arguments) const {
-  return workshop_.shell_as_server(format("PGHAUL_FAULTS='{}' exec timeout -k 5 60 {} {}", faults,
-                                          path("pghaul_faulty"), arguments));
+  return workshop_.shell_as_server(
+      format("PGHAUL_FAULTS='{}' PGHAUL_FAULT_COUNTS={} exec timeout -k 5 60 {} {}", faults,
+             path("counts"), path("pghaul_faulty"), arguments));
 }
 
 std::map<std::string, std::uint64_t> Scene::operations_of(const std::string& arguments) const {
-  const Outcome outcome = workshop_.shell_as_server(format(
-      "PGHAUL_FAULT_COUNTS={} exec {} {}", path("counts"), path("pghaul_faulty"), arguments));
+  const Outcome outcome = run_with_faults("", arguments);
   EXPECT_EQ(outcome.status, 0) << outcome.err;
+  return operations_of_last_run();
+}
+
+std::map<std::string, std::uint64_t> Scene::operations_of_last_run() const {
   std::map<std::string, std::uint64_t> operations;
   std::istringstream lines(support::read_whole_file(path("counts")).value_or(""));
   std::string name;

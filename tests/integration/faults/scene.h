@@ -64,6 +64,7 @@ class Scene {
   Outcome run_with_faults(const std::string& faults, const std::string& arguments) const;
   // How often each operation is called when nothing fails.
   std::map<std::string, std::uint64_t> operations_of(const std::string& arguments) const;
+  std::map<std::string, std::uint64_t> operations_of_last_run() const;  // that was not killed
 
   // What a full backup of the second state stores, and what the backup after the first does.
   std::uint64_t stored_bytes_of_full() const { return stored_bytes_of_full_; }

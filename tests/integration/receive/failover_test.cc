@@ -2,11 +2,8 @@
 // repository.
 
 #include <signal.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <atomic>
-#include <filesystem>
 #include <fstream>
 #include <thread>
 
@@ -15,15 +12,11 @@
 
 #include "base/format.h"
 #include "engine/postgres/wal_segment.h"
-#include "engine/repository/local_repository.h"
-#include "engine/wal/tail.h"
-#include "engine/wal/wal_archive.h"
 #include "tests/integration/receive/streamed_cluster.h"
 
 namespace haul::integration {
 namespace {
 
-namespace fs = std::filesystem;
 using support::PgServer;
 using ::testing::HasSubstr;
 
@@ -31,10 +24,11 @@ constexpr TimelineId kOne{1};
 constexpr TimelineId kTwo{2};
 
 // Of a running server; its directory lies in that server's and goes with it.
-std::unique_ptr<PgServer> make_standby(PgServer& primary) {
+std::unique_ptr<PgServer> make_standby(PgServer& primary, const std::string& settings = "") {
   const std::string directory = primary.make_directory("standby").value();
   EXPECT_TRUE(primary.run({"pg_basebackup", "-d", primary.conninfo(), "-D", directory, "-R", "-X",
                            "stream", "-c", "fast"}));
+  std::ofstream(directory + "/postgresql.auto.conf", std::ios::app) << settings;
   auto standby = PgServer::adopt(directory).value();
   EXPECT_TRUE(standby->start());
   return standby;
@@ -105,35 +99,6 @@ TEST(Failover, AReceiverGoesOnWithThePromotedStandby) {
   expect_both_timelines(cluster, *standby, begin, end);
 }
 
-// The tail of the newest timeline, where the server looks after the archive.
-void put_tail_into(const StreamedCluster& cluster, const std::string& data_directory) {
-  const auto repository =
-      repository::open_local_repository(repository::open_local_directory, cluster.repository(),
-                                        repository::LocalOwner::process)
-          .value();
-  const repository::Cluster stored = repository.cluster("main").value();
-  const std::uint64_t system = wal::bound_system(stored).value().value();
-  const std::vector<wal::Tail> tails = wal::find_tails(stored, system).value();
-  ASSERT_EQ(tails.size(), 1U);
-  auto content = wal::read_tail(stored, system, tails.front().segment).value();
-  const auto directory = repository::open_local_directory(data_directory + "/pg_wal").value();
-  ASSERT_TRUE(wal::write_tail(*directory, std::move(content)));
-  const fs::path file = data_directory + "/pg_wal/" + tails.front().segment.text;
-  struct stat owner{};
-  ASSERT_EQ(::stat(data_directory.c_str(), &owner), 0);
-  ASSERT_EQ(::chown(file.c_str(), owner.st_uid, owner.st_gid), 0);
-}
-
-void recover_from_archive(StreamedCluster& cluster, const std::string& data_directory) {
-  std::ofstream settings(data_directory + "/postgresql.auto.conf", std::ios::app);
-  settings << format("restore_command = '{} wal get {} %f %p'\n", cluster.workshop().path("pghaul"),
-                     cluster.place());
-  settings.close();
-  EXPECT_EQ(
-      cluster.workshop().shell_as_server(format("touch {}/recovery.signal", data_directory)).status,
-      0);
-}
-
 TEST(Failover, SynchronousLosesNoConfirmedRowWhenPrimaryAndReceiverAreKilled) {
   StreamedCluster cluster;
   PgServer& primary = cluster.server();
@@ -164,11 +129,9 @@ TEST(Failover, SynchronousLosesNoConfirmedRowWhenPrimaryAndReceiverAreKilled) {
   cluster.kill_receiver();
   writer.join();
   const std::string target = cluster.workshop().path("target");
-  const Outcome restore =
-      cluster.workshop().pghaul(format("restore latest {} -D {}", cluster.place(), target));
+  const Outcome restore = cluster.workshop().pghaul(
+      format("restore latest {} -D {} --target latest", cluster.place(), target));
   ASSERT_EQ(restore.status, 0) << restore.err;
-  recover_from_archive(cluster, target);
-  put_tail_into(cluster, target);
   const auto restored = PgServer::adopt(target).value();
   ASSERT_TRUE(restored->start());
   ASSERT_TRUE(eventually([&] {
@@ -177,6 +140,50 @@ TEST(Failover, SynchronousLosesNoConfirmedRowWhenPrimaryAndReceiverAreKilled) {
   const int rows = std::stoi(restored->query("SELECT count(*) FROM ledger").value());
   EXPECT_GE(rows, confirmed);
   EXPECT_EQ(restored->query("SELECT max(n) FROM ledger").value(), format("{}", rows));
+}
+
+// Nobody but the promoted standby has archived anything.
+TEST(Failover, TheOldTimelineIsRestoredToItsEndFromItsPartialSegment) {
+  StreamedCluster cluster;
+  PgServer& primary = cluster.server();
+  const auto standby =
+      make_standby(primary, format("archive_mode = always\narchive_command = '{} wal push {} %p'\n",
+                                   cluster.workshop().path("pghaul"), cluster.place()));
+  const Outcome backup = cluster.workshop().pghaul(
+      format("backup {} -d '{}' -c fast --wal include", cluster.place(), primary.conninfo()));
+  ASSERT_EQ(backup.status, 0) << backup.err;
+  ASSERT_TRUE(primary.query("SELECT pg_switch_wal()"));
+  ASSERT_TRUE(primary.query("CREATE TABLE kept AS SELECT generate_series(1, 1000) AS n"));
+  const auto session = cluster.session();
+  const Lsn written = StreamedCluster::flushed(*session);
+  ASSERT_TRUE(eventually([&] {
+    return standby->query(format("SELECT pg_last_wal_replay_lsn() >= '{}'", to_string(written)))
+               .value_or("") == "t";
+  }));
+  ASSERT_TRUE(primary.stop(PgServer::StopMode::immediate));
+  ASSERT_TRUE(standby->query("SELECT pg_promote()"));
+  ASSERT_TRUE(standby->query("INSERT INTO kept VALUES (0)"));
+  ASSERT_TRUE(standby->query("SELECT pg_switch_wal()"));
+  const std::string partial =
+      postgres::to_name({kOne, written.value / kSegmentBytes}, kSegmentBytes) + ".partial";
+  ASSERT_TRUE(eventually([&] {
+    return cluster.workshop().pghaul(format("wal list {}", cluster.place())).out.find(partial) !=
+           std::string::npos;
+  }));
+  for (const auto& [timeline, rows] : {std::pair("1", "1000"), std::pair("2", "1001")}) {
+    const std::string target = cluster.workshop().path(format("target-{}", timeline));
+    const Outcome restore =
+        cluster.workshop().pghaul(format("restore latest {} -D {} --target latest "
+                                         "--target-timeline {}",
+                                         cluster.place(), target, timeline));
+    ASSERT_EQ(restore.status, 0) << restore.err;
+    const auto restored = PgServer::adopt(target).value();
+    ASSERT_TRUE(restored->start());
+    ASSERT_TRUE(eventually(
+        [&] { return restored->query("SELECT pg_is_in_recovery()").value_or("t") == "f"; }));
+    EXPECT_EQ(restored->query("SELECT count(*) FROM kept").value(), rows);
+    ASSERT_TRUE(restored->stop());
+  }
 }
 
 }  // namespace

@@ -245,6 +245,9 @@ TEST(JsonDocument, WalListFieldsAreDocumented) {
   push("00000002.history", "1\t0/700100\tx\n");
   push("000000010000000000000003.00000028.backup",
        "START WAL LOCATION: 0/300028 (file 000000010000000000000003)\n");
+  std::string piece = "repo/" + pghaul.objects("/000000010000000000000006").at(0);
+  piece.replace(piece.size() - 1, 1, "8.00000000-00000400");
+  HAUL_ASSERT(support::write_file(*pghaul.top(), piece, "x").has_value());
   // The header from which the size of segments would be read first.
   pghaul.flip_byte("repo/" + pghaul.objects("/000000010000000000000003").at(0), 40);
   EXPECT_EQ(fields_of(pghaul.on_repository({"wal", "list", "--json"}).json()),

@@ -197,6 +197,8 @@ TEST_F(WalCommands, ListHasRangesGapsHistoriesAndPartialSegments) {
   ASSERT_EQ(push("/data/pg_wal/00000002.history").status, kDone);
   write("data/pg_wal/000000010000000000000007.partial", support::fake_wal_segment(7));
   ASSERT_EQ(push("/data/pg_wal/000000010000000000000007.partial").status, kDone);
+  std::string piece = "repo/" + pghaul.objects("/000000010000000000000006").at(0);
+  write(piece.replace(piece.size() - 1, 1, "8.00000000-00000400"), "x");
   const Outcome outcome = pghaul.on_repository({"wal", "list"});
   EXPECT_EQ(outcome.status, kDone) << outcome.err;
   EXPECT_EQ(outcome.out,
@@ -208,6 +210,7 @@ TEST_F(WalCommands, ListHasRangesGapsHistoriesAndPartialSegments) {
             "  missing: 000000010000000000000004 to 000000010000000000000004  1 segment\n"
             "timeline 2\n"
             "  left timeline 1 at 0/500100\n"
+            "tail of 000000010000000000000008  1.0 KiB\n"
             "partial segment 000000010000000000000007.partial\n");
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/format.h"
 #include "engine/postgres/wal_segment.h"
+#include "engine/wal/wal_piece.h"
 #include "tests/support/fake_cluster.h"
 
 namespace haul::restore {
@@ -123,6 +124,35 @@ void archive(TestRepository& repository, const WalScript& script,
     if (std::ranges::find(without, number) != without.end()) continue;
     put(repository, postgres::to_name({script.timeline(), number}, kSegmentBytes), content);
   }
+}
+
+std::string archive_tail(TestRepository& repository, const WalScript& script,
+                         std::uint32_t size_bytes) {
+  const auto segments = script.segments();
+  const auto& [number, content] = *segments.rbegin();
+  if (size_bytes == 0) {
+    size_bytes = static_cast<std::uint32_t>(script.position().value % kSegmentBytes);
+  }
+  const auto cluster = repository.cluster();
+  const auto name =
+      wal::parse_wal_name(postgres::to_name({script.timeline(), number}, kSegmentBytes));
+  HAUL_ASSERT(name.has_value());
+  const wal::PieceName piece{*name, 0, size_bytes};
+  const auto object =
+      wal::encode_piece(cluster, piece, {support::kFakeSystemIdentifier, number, kSegmentBytes, 15},
+                        bytes_of(content).first(size_bytes));
+  HAUL_ASSERT(object.has_value());
+  const std::string key =
+      wal::piece_key(wal::WalLayout(cluster.layout, support::kFakeSystemIdentifier), piece);
+  HAUL_ASSERT(cluster.store->put_if_absent(key, *object).has_value());
+  return key;
+}
+
+void archive_partial(TestRepository& repository, const WalScript& script) {
+  const auto segments = script.segments();
+  const auto& [number, content] = *segments.rbegin();
+  put(repository, postgres::to_name({script.timeline(), number}, kSegmentBytes) + ".partial",
+      content);
 }
 
 void archive_history(TestRepository& repository, TimelineId timeline, const std::string& text) {

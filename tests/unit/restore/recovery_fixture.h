@@ -58,6 +58,12 @@ class WalScript {
 // Everything of it into the archive of the cluster "main", but for segments named in `without`.
 void archive(TestRepository& repository, const WalScript& script,
              const std::vector<std::uint64_t>& without = {});
+// Of its last segment so many bytes, as a receiver stores them, all that there is by default; the
+// key of the piece.
+std::string archive_tail(TestRepository& repository, const WalScript& script,
+                         std::uint32_t size_bytes = 0);
+// Its last segment, as a server archives it when it leaves the timeline.
+void archive_partial(TestRepository& repository, const WalScript& script);
 // "00000002.history": timeline 2 left timeline 1 at `point`; several for later ones.
 void archive_history(TestRepository& repository, TimelineId timeline, const std::string& text);
 

@@ -310,6 +310,7 @@ class TimelinesTest : public RecoveryPlanTest {
   void SetUp() override {
     RecoveryPlanTest::SetUp();
     fork_ = script_.position();
+    script_at_fork_ = script_;
     second_timeline_ = script_.branch(TimelineId{2});
     second_timeline_.end_of_recovery(TimelineId{2}, TimelineId{1});
     second_timeline_.commit(709, at(20));
@@ -333,6 +334,7 @@ class TimelinesTest : public RecoveryPlanTest {
   }
 
   Lsn fork_;
+  WalScript script_at_fork_;
   WalScript second_timeline_;
 };
 
@@ -405,6 +407,134 @@ TEST_F(TimelinesTest, BackupOfTheNewTimelineIsPreferred) {
   store("20261124T120000Z-F", third);
   target_.kind = Kind::immediate;
   EXPECT_EQ(choose()->plan.backup, "20261124T120000Z-F");
+}
+
+// Segment 9 is not archived whole; transaction 708 ended in segment 8.
+class UnfinishedSegmentTest : public RecoveryPlanTest {
+ protected:
+  void SetUp() override {
+    RecoveryPlanTest::SetUp();
+    commit(710, 9);
+    store_both();
+    archive(repository_, script_, {9});
+  }
+  // Within segment 9.
+  static std::uint32_t offset_of(Lsn lsn) {
+    return static_cast<std::uint32_t>(lsn.value % kSegmentBytes);
+  }
+  void include_segment_nine(const WalScript& script) {
+    BackupBuilder builder(repository_, kThird);
+    builder.data_directory();
+    online_between(builder, third_);
+    builder.facts.wal_included = true;
+    for (const auto& [number, content] : script.segments()) {
+      if (number == 9) builder.file("pg_wal/000000010000000000000009", content);
+    }
+    builder.commit();
+  }
+
+  static constexpr const char* kThird = "20261124T130000Z-F";
+  BackupSpan third_;
+};
+
+TEST_F(UnfinishedSegmentTest, TailIsReplayedToItsEnd) {
+  archive_tail(repository_, script_);
+  EXPECT_EQ(chosen(), format("second to {}", to_string(script_.position())));
+  const ChosenBackup chosen = choose().value();
+  EXPECT_EQ(chosen.recovery->last_segment, "000000010000000000000009");
+  EXPECT_TRUE(chosen.recovery->last_is_unfinished);
+  ASSERT_TRUE(chosen.unfinished);
+  EXPECT_EQ(chosen.unfinished->path, "pg_wal/000000010000000000000009");
+  EXPECT_EQ(chosen.unfinished->content, script_.segments().at(9));
+}
+
+TEST_F(UnfinishedSegmentTest, TailThatEndsWithinARecordEndsBeforeIt) {
+  archive_tail(repository_, script_, offset_of(commits_[710]) + 20);
+  EXPECT_EQ(chosen(), format("second to {}", to_string(commits_[710])));
+  to_xid(710);
+  EXPECT_THAT(refused(),
+              HasSubstr("the first segment that is missing is 000000010000000000000009"));
+}
+
+TEST_F(UnfinishedSegmentTest, TargetInATailIsReached) {
+  archive_tail(repository_, script_);
+  to_xid(710);
+  EXPECT_THAT(chosen(), HasSubstr("second after commit of transaction 710"));
+  EXPECT_TRUE(choose()->unfinished);
+}
+
+TEST_F(UnfinishedSegmentTest, TargetBeforeATailLeavesItOut) {
+  archive_tail(repository_, script_);
+  to_xid(708);
+  EXPECT_THAT(chosen(), HasSubstr("second after commit of transaction 708"));
+  const ChosenBackup chosen = choose().value();
+  EXPECT_FALSE(chosen.unfinished);
+  EXPECT_FALSE(chosen.recovery->last_is_unfinished);
+}
+
+TEST_F(UnfinishedSegmentTest, PartialSegmentIsReplayedAlongItsOwnTimeline) {
+  archive_partial(repository_, script_);
+  archive_history(repository_, TimelineId{2}, format("1\t{}\tx\n", to_string(script_.position())));
+  target_.timeline = RecoveryTarget::Timeline::current;
+  EXPECT_EQ(chosen(), format("second to {}", to_string(script_.position())));
+  EXPECT_EQ(choose()->unfinished->path, "pg_wal/000000010000000000000009");
+}
+
+TEST_F(UnfinishedSegmentTest, OfTailAndPartialTheLongerOneIsTaken) {
+  archive_partial(repository_, script_);
+  const Lsn fork = script_.position();
+  archive_history(repository_, TimelineId{2}, format("1\t{}\tx\n", to_string(fork)));
+  target_.timeline = RecoveryTarget::Timeline::current;
+  archive_tail(repository_, script_, offset_of(fork) - 8);
+  EXPECT_EQ(chosen(), format("second to {}", to_string(fork)));
+  // What the primary went on with after the standby had been promoted.
+  commit(712, 10);
+  archive_tail(repository_, script_);
+  EXPECT_EQ(chosen(), format("second to {}", to_string(script_.position())));
+}
+
+TEST_F(UnfinishedSegmentTest, BackupsOwnCopyIsReplacedByALongerTail) {
+  begin_backup(third_);
+  end_backup(third_, 10);
+  const WalScript copied = script_;
+  const Lsn end = commit(712, 11);
+  include_segment_nine(copied);
+  backup_ = kThird;
+  EXPECT_THAT(choose()->recovery->survey.end, third_.stop);
+  archive_tail(repository_, script_);
+  EXPECT_GT(choose()->recovery->survey.end, end);
+  EXPECT_TRUE(choose()->unfinished);
+}
+
+TEST_F(UnfinishedSegmentTest, BackupsOwnCopyIsPreferredToAShorterTail) {
+  begin_backup(third_);
+  const auto so_far = offset_of(script_.position());
+  end_backup(third_, 10);
+  include_segment_nine(script_);
+  archive_tail(repository_, script_, so_far);
+  backup_ = kThird;
+  EXPECT_EQ(choose()->recovery->survey.end, third_.stop);
+  EXPECT_FALSE(choose()->unfinished);
+}
+
+TEST_F(UnfinishedSegmentTest, DamagedTailIsReported) {
+  const std::string key = archive_tail(repository_, script_);
+  ASSERT_TRUE(repository_.store().remove(key));
+  ASSERT_TRUE(repository_.store().put_if_absent(key, bytes_of("nonsense")));
+  const auto result = choose();
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code(), ErrorCode::corrupt);
+}
+
+// With nothing but a stream, there is no whole segment of the newest timeline.
+TEST_F(TimelinesTest, TailOfANewTimelineIsEnoughToFollowIt) {
+  archive_history(repository_, TimelineId{2}, format("1\t{}\tx\n", to_string(fork_)));
+  WalScript streamed = script_at_fork_.branch(TimelineId{2});
+  streamed.end_of_recovery(TimelineId{2}, TimelineId{1});
+  streamed.commit(709, at(20));
+  archive_tail(repository_, streamed);
+  EXPECT_EQ(chosen(), format("second to {}", to_string(streamed.position())));
+  EXPECT_EQ(choose()->unfinished->path, "pg_wal/000000020000000000000009");
 }
 
 class ReplayedTablespacesTest : public testing::Test {

@@ -129,6 +129,23 @@ TEST_F(RecoveryRestoreTest, TablespaceThatReplayWouldEmptyTouchesNothing) {
   EXPECT_TRUE(restore_());
 }
 
+TEST_F(RecoveryRestoreTest, UnfinishedSegmentLiesWhereTheServerLooksAfterTheArchive) {
+  script_.fill_segments(1);
+  script_.commit(701, at(3));
+  const std::uint64_t last = script_.segments().rbegin()->first;
+  archive(repository_, script_, {last});
+  archive_tail(repository_, script_);
+  backup_.commit();
+  restore_.options.recovery.kind = RecoveryTarget::Kind::latest;
+  const auto report = restore_();
+  ASSERT_TRUE(report) << report.error().message();
+  const std::string path = "data/pg/pg_wal/000000010000000000000004";
+  EXPECT_EQ(target_.read(path), script_.segments().at(last));
+  EXPECT_EQ(target_.mode_of(path), 0600U);
+  EXPECT_THAT(target_.read("data/pg/backup_manifest").value(), Not(HasSubstr("pg_wal/")));
+  EXPECT_EQ(report->files, 5U);
+}
+
 TEST_F(RecoveryRestoreTest, StandbyGetsItsOwnSignal) {
   archived();
   restore_.options.recovery = {};

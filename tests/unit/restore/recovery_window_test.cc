@@ -67,6 +67,17 @@ TEST_F(RecoveryWindowTest, EndsBeforeAGapAndNamesIt) {
   EXPECT_EQ(found.last_transaction, std::nullopt);
 }
 
+TEST_F(RecoveryWindowTest, GoesToTheEndOfATail) {
+  commit_ = script_.commit(705, at(5));
+  archive(repository_, script_, {6});
+  archive_tail(repository_, script_);
+  const RecoveryWindow found = window();
+  EXPECT_EQ(found.gap, std::nullopt);
+  EXPECT_EQ(found.end, script_.position());
+  ASSERT_TRUE(found.last_transaction);
+  EXPECT_EQ(found.last_transaction->xid, 705U);
+}
+
 TEST_F(RecoveryWindowTest, WithoutItsOwnWalABackupIsOfNoUse) {
   archive(repository_, script_, {3});
   EXPECT_EQ(window().missing, "000000010000000000000003");

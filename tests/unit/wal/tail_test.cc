@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "engine/wal/wal_inventory.h"
 #include "tests/support/forwarding_store.h"
 #include "tests/unit/wal/fake_server.h"
 
@@ -48,6 +49,9 @@ class StoredTail : public ::testing::Test {
     const std::string key = piece_key(WalLayout(fixture.cluster().layout, kSystem), place);
     HAUL_ASSERT(fixture.cluster().store->put_if_absent(key, *object).has_value());
   }
+  std::vector<Tail> tails() const {
+    return WalInventory::read(fixture.cluster(), kSystem).value().tails();
+  }
   Result<TailContent> read() const { return read_tail(fixture.cluster(), kSystem, name); }
 
   ReceiverFixture fixture;
@@ -80,7 +84,7 @@ TEST_F(StoredTail, IsNoneOnceTheSegmentIsStored) {
   put(0, 1000);
   ASSERT_TRUE(fixture.push(name.text, fixture.server.segment(1, kFirstSegment)));
   EXPECT_EQ(code_of(read()), ErrorCode::not_found);
-  EXPECT_THAT(find_tails(fixture.cluster(), kSystem).value(), IsEmpty());
+  EXPECT_THAT(tails(), IsEmpty());
 }
 
 TEST_F(StoredTail, IsFoundOnEveryTimeline) {
@@ -88,7 +92,7 @@ TEST_F(StoredTail, IsFoundOnEveryTimeline) {
   put(1000, 1500);
   put(100, 200, kFirstSegment + 1);
   put(0, 2000, kFirstSegment + 1, 2);
-  EXPECT_THAT(find_tails(fixture.cluster(), kSystem).value(),
+  EXPECT_THAT(tails(),
               ElementsAre(Tail{name, 1500}, Tail{segment_name(2, kFirstSegment + 1), 2000}));
 }
 
@@ -141,14 +145,6 @@ TEST_F(StoredTail, IsReadWhileItsPiecesAreReplaced) {
     }
   };
   EXPECT_EQ(read_tail(cluster, kSystem, name).value().bytes.size(), 1500U);
-}
-
-TEST_F(StoredTail, BecomesAFileOfASegmentsSize) {
-  put(0, 1000);
-  ASSERT_TRUE(write_tail(*fixture.disk.open("data/pg_wal").value(), read().value()));
-  std::string expected = fixture.server.segment(1, kFirstSegment).substr(0, 1000);
-  expected.resize(kSegmentBytes, '\0');
-  EXPECT_EQ(support::read_file(*fixture.top(), "data/pg_wal/" + name.text).value(), expected);
 }
 
 }  // namespace

@@ -120,6 +120,24 @@ TEST_F(Inventory, PartialSegmentsAndBackupHistoriesAreNamedAndCoverNothing) {
               ElementsAre(WalRange{at(2), at(3), kSegmentBytes, 1}));
 }
 
+TEST_F(Inventory, PartialSegmentGoesAsFarAsTheFirstThatLeftIt) {
+  const FakeSegment segment{.number = 3};
+  put(segment.name() + ".partial", segment.content());
+  const postgres::WalSegment place{kOne, 3};
+  using Kind = UnfinishedSegment::Kind;
+  EXPECT_EQ(read().unfinished(place, kSegmentBytes), (UnfinishedSegment{Kind::partial, at(3)}));
+  put("00000003.history", "1\t0/300200\tx\n");
+  EXPECT_EQ(read().unfinished(place, kSegmentBytes),
+            (UnfinishedSegment{Kind::partial, at(3, 0x200)}));
+  put("00000002.history", testing::history_of_2("0/300100"));
+  put("00000004.history", "1\t0/200100\tx\n");
+  put("00000005.history", "1\t0/400100\tx\n");
+  EXPECT_EQ(read().unfinished(place, kSegmentBytes),
+            (UnfinishedSegment{Kind::partial, at(3, 0x100)}));
+  EXPECT_EQ(read().unfinished({kOne, 2}, kSegmentBytes), std::nullopt);
+  EXPECT_EQ(read().unfinished({kTwo, 3}, kSegmentBytes), std::nullopt);
+}
+
 TEST_F(Inventory, SegmentsOfAnotherSizeGoOnWhereTheOthersEnd) {
   put(1, 4094, 4095);
   put({.number = 64, .size_bytes = 64U << 20, .pages = 1});
