@@ -26,10 +26,10 @@ constexpr std::array<std::string_view, 7> kContentsExcluded = {
     "pg_serial",   "pg_snapshots", "pg_subtrans"};
 
 // At the top only. backup_label and tablespace_map come from pg_backup_stop, never from a file.
-constexpr std::array<std::string_view, 9> kExcludedFiles = {
-    "postmaster.pid", "postmaster.opts",      "postgresql.auto.conf.tmp",
-    "backup_label",   "current_logfiles.tmp", "backup_label.old",
-    "tablespace_map", "tablespace_map.old",   "backup_manifest"};
+constexpr std::array<std::string_view, 10> kExcludedFiles = {
+    "postmaster.pid",       "postmaster.opts",  "postgresql.auto.conf.tmp", "backup_label",
+    "current_logfiles.tmp", "backup_label.old", "tablespace_map",           "tablespace_map.old",
+    "backup_manifest",      kStartLogName};
 
 constexpr std::array<std::string_view, 2> kWalSubdirectories = {"pg_wal/archive_status",
                                                                 "pg_wal/summaries"};

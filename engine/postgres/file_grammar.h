@@ -40,6 +40,9 @@ struct RelationFile {
   }
 };
 
+// What a server says that was started by a restore; no part of the cluster.
+inline constexpr std::string_view kStartLogName = "pghaul-start.log";
+
 // Nothing for a temporary relation or any other name. Strict: no leading zeros, numbers fit 32
 // bits.
 std::optional<RelationFile> parse_relation_file(std::string_view path);

@@ -30,7 +30,7 @@ constexpr std::array<std::string_view, 4> kOurNames = {
 
 // The copy's own business.
 constexpr std::array<std::string_view, 3> kOwnBusiness = {kRecoverySignal, kStandbySignal,
-                                                          kStartLogName};
+                                                          postgres::kStartLogName};
 
 constexpr std::string_view kTablespaceDirectory = "pg_tblspc";
 constexpr std::string_view kWalPrefix = "pg_wal/";

@@ -5,6 +5,7 @@
 
 #include "base/format.h"
 #include "engine/postgres/control_file.h"
+#include "engine/postgres/file_grammar.h"
 #include "io/file.h"
 
 namespace haul::restore {
@@ -68,7 +69,8 @@ class ServerStarter {
     const auto limit = std::chrono::duration_cast<std::chrono::seconds>(kReplayTimeMax);
     const ProgramOutcome outcome = HAUL_TRY(environment_.runner->run(
         {program(start_.programs, "pg_ctl"), "start", "-D", start_.data_directory, "-s", "-w", "-t",
-         format("{}", limit.count()), "-l", format("{}/{}", start_.data_directory, kStartLogName)},
+         format("{}", limit.count()), "-l",
+         format("{}/{}", start_.data_directory, postgres::kStartLogName)},
         environment_.stop));
     pg_ctl_said_ = without_last_feed(outcome.output);
     return ok();
@@ -190,7 +192,7 @@ class ServerStarter {
   }
 
   std::string log_end() const {
-    std::string log = tail_of(kStartLogName);
+    std::string log = tail_of(postgres::kStartLogName);
     // A collector writes elsewhere: "stderr log/postgresql-2026-11-24_100000.log".
     const std::string current = tail_of("current_logfiles");
     const std::size_t begin = current.find(' ');

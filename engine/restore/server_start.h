@@ -28,7 +28,6 @@ namespace haul::restore {
 
 // Replay may take long, but not for ever.
 inline constexpr std::chrono::hours kReplayTimeMax{24 * 7};
-inline constexpr std::string_view kStartLogName = "pghaul-start.log";
 
 // The directory of the programs of this release: `given`, else Debian's place for it, else "" where
 // PATH leads to them.

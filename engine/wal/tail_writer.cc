@@ -121,7 +121,8 @@ Status TailWriter::store_piece() {
     pieces_.push_back(std::move(name));
     begin = end;
   }
-  HAUL_TRY(cluster_.store->make_durable(layout_.prefix(name_)));
+  archive_.touch(name_);
+  HAUL_TRY(archive_.make_durable());
   durable_bytes_ = content_.size();
   return remove(std::move(absorbed));
 }

@@ -79,7 +79,7 @@ Result<WalArchive::Put> WalArchive::put(const WalName& name, const WalFacts& fac
                                         ByteSpan content) {
   const WalSource source{{system_identifier_, name}, facts, content};
   const std::string key = layout_.key(name);
-  touched_.insert(layout_.prefix(name));
+  touch(name);
   const auto present = cluster_.store->head(key);
   if (!present) {
     if (present.error().code() != ErrorCode::not_found) return present.error();
@@ -122,6 +122,8 @@ Result<WalArchive::Put> WalArchive::compare(const WalSource& source) const {
 }
 
 Status WalArchive::make_durable() {
+  if (!is_bound_) HAUL_TRY(check_system(cluster_, system_identifier_));
+  is_bound_ = true;
   while (!touched_.empty()) {
     HAUL_TRY(cluster_.store->make_durable(*touched_.begin()));
     touched_.erase(touched_.begin());

@@ -43,7 +43,10 @@ class WalArchive {
   // Stores an examined content under its name. A name that is taken by the very same content is a
   // success: who pushes again may not know that it was there.
   Result<Put> put(const WalName& name, const WalFacts& facts, ByteSpan content);
-  // Every name that put() was given so far survives a crash from now on.
+  // As put() does, for objects that the caller stores beside this name.
+  void touch(const WalName& name) { touched_.insert(layout_.prefix(name)); }
+  // Every name that put() and touch() were given so far survives a crash from now on. Of two
+  // systems whose first files come at the same time one at least is refused here.
   Status make_durable();
 
   Result<std::vector<std::byte>> get(const WalName& name) const;
@@ -57,6 +60,7 @@ class WalArchive {
   const std::uint64_t system_identifier_;
   const std::size_t workers_;
   std::set<std::string> touched_;  // prefixes with names that may not be durable yet
+  bool is_bound_ = false;          // found to be the cluster's after something of it was stored
 };
 
 }  // namespace haul::wal

@@ -180,9 +180,9 @@ TEST_F(SourcePlanTest, TemporaryAndServerOwnedNamesAreLeftOut) {
   ASSERT_TRUE(data->make_directory("base/pgsql_tmp", 0700));
   for (const char* path :
        {"postmaster.pid", "postmaster.opts", "backup_label", "backup_label.old", "tablespace_map",
-        "tablespace_map.old", "backup_manifest", "postgresql.auto.conf.tmp", "current_logfiles.tmp",
-        "base/5/pg_internal.init", "base/5/pg_internal.init.123", "base/5/t3_16390",
-        "base/5/t3_16390_fsm.1", "base/pgsql_tmp/pgsql_tmp1.0"}) {
+        "tablespace_map.old", "backup_manifest", "pghaul-start.log", "postgresql.auto.conf.tmp",
+        "current_logfiles.tmp", "base/5/pg_internal.init", "base/5/pg_internal.init.123",
+        "base/5/t3_16390", "base/5/t3_16390_fsm.1", "base/pgsql_tmp/pgsql_tmp1.0"}) {
     put(path);
   }
   EXPECT_EQ(paths(plan()).size(), 9U);

@@ -150,9 +150,10 @@ TEST(Classify, FilesOfTheRunningServerAreExcluded) {
   for (const char* path :
        {"postmaster.pid", "postmaster.opts", "postgresql.auto.conf.tmp", "current_logfiles.tmp",
         "backup_label", "backup_label.old", "tablespace_map", "tablespace_map.old",
-        "backup_manifest", ".DS_Store", "base/5/.DS_Store", "global/pg_internal.init",
-        "base/5/pg_internal.init", "base/5/pg_internal.init.4711", "base/5/t3_16384",
-        "base/5/t3_16384_fsm.1", "base/pgsql_tmp/pgsql_tmp4711.0", "base/5/pgsql_tmp1"}) {
+        "backup_manifest", "pghaul-start.log", ".DS_Store", "base/5/.DS_Store",
+        "global/pg_internal.init", "base/5/pg_internal.init", "base/5/pg_internal.init.4711",
+        "base/5/t3_16384", "base/5/t3_16384_fsm.1", "base/pgsql_tmp/pgsql_tmp4711.0",
+        "base/5/pgsql_tmp1"}) {
     EXPECT_EQ(classify_file(path), FileClass::excluded) << path;
   }
   EXPECT_EQ(classify_file(std::string(kTablespace) + "/t3_16390"), FileClass::excluded);

@@ -93,6 +93,19 @@ TEST(WalArchive, DamagedCopyIsNeitherAcceptedNorReplaced) {
   EXPECT_EQ(fixture.object(key_of(fixture, {})), object);
 }
 
+// Each was checked before the other one had stored anything.
+TEST(WalArchive, OfTwoSystemsThatBeginAtOnceNotBothAreAcknowledged) {
+  const ArchiveFixture fixture;
+  WalArchive one = fixture.archive();
+  WalArchive other = fixture.archive(kOtherSystem);
+  ASSERT_TRUE(put(one, FakeSegment{}));
+  ASSERT_TRUE(put(other, FakeSegment{.system = kOtherSystem}));
+  const Status first = one.make_durable();
+  ASSERT_EQ(code_of(first), ErrorCode::server_state);
+  EXPECT_THAT(first.error().message(), HasSubstr("cluster main belongs to system identifier"));
+  EXPECT_EQ(code_of(other.make_durable()), ErrorCode::server_state);
+}
+
 // Another process gives the name between the look and the commit.
 class RacedStore final : public support::ForwardingStore {
  public:
