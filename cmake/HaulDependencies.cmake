@@ -26,6 +26,23 @@ pkg_check_modules(LZ4 REQUIRED IMPORTED_TARGET liblz4)
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 include(HaulBlake3)
+
+# haul_link_statically(liblz4 PkgConfig::LZ4 INTERFACE_LINK_LIBRARIES)
+#
+# The static library of that name, where there is one: a shared one costs every start of a program
+# 0.1 ms and more, and a server that recovers starts one for each segment.
+function(haul_link_statically name target property)
+  find_library(HAUL_STATIC_${name} NAMES ${name}.a)
+  mark_as_advanced(HAUL_STATIC_${name})
+  if(HAUL_STATIC_${name})
+    set_property(TARGET ${target} PROPERTY ${property} "${HAUL_STATIC_${name}}")
+  endif()
+endfunction()
+# Not xxHash: its static library lacks the functions that choose their instructions at run time.
+haul_link_statically(liblz4 PkgConfig::LZ4 INTERFACE_LINK_LIBRARIES)
+haul_link_statically(libzstd PkgConfig::ZSTD INTERFACE_LINK_LIBRARIES)
+haul_link_statically(liburing PkgConfig::URING INTERFACE_LINK_LIBRARIES)
+haul_link_statically(libcrypto OpenSSL::Crypto IMPORTED_LOCATION)
 if(HAUL_BUILD_TESTS)
   find_package(GTest REQUIRED)
   find_package(benchmark REQUIRED)

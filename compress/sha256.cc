@@ -2,24 +2,23 @@
 
 #include <utility>
 
-#include <openssl/evp.h>
+// The functions that need nothing but themselves. Those that the library would rather have called
+// look the algorithm up in its providers, and every start of a program would pay for that machinery
+// being there: 0.4 ms linked into it, 1.5 ms as a shared library.
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/sha.h>
 
 #include "base/assert.h"
 
 namespace haul::compress {
 
 struct Sha256::State {
-  struct Free {
-    void operator()(EVP_MD_CTX* owned) const { EVP_MD_CTX_free(owned); }
-  };
-  std::unique_ptr<EVP_MD_CTX, Free> context{EVP_MD_CTX_new()};
+  SHA256_CTX context;
 };
 
-// The library fails here only where memory ran out or it was built without SHA-256; neither is
-// anything that a caller could handle.
+// The library's results are those of a function that cannot fail.
 Sha256::Sha256() : state_(std::make_unique<State>()) {
-  HAUL_ASSERT(state_->context != nullptr);
-  HAUL_ASSERT(EVP_DigestInit_ex(state_->context.get(), EVP_sha256(), nullptr) == 1);
+  HAUL_ASSERT(SHA256_Init(&state_->context) == 1);
 }
 
 Sha256::~Sha256() = default;
@@ -27,18 +26,15 @@ Sha256::Sha256(Sha256&&) noexcept = default;
 Sha256& Sha256::operator=(Sha256&&) noexcept = default;
 
 Sha256& Sha256::update(ByteSpan bytes) {
-  HAUL_ASSERT(EVP_DigestUpdate(state_->context.get(), bytes.data(), bytes.size()) == 1);
+  HAUL_ASSERT(SHA256_Update(&state_->context, bytes.data(), bytes.size()) == 1);
   return *this;
 }
 
 Sha256Digest Sha256::finish() && {
   Sha256Digest digest{};
-  unsigned size_bytes = 0;
   const std::unique_ptr<State> spent = std::move(state_);
-  HAUL_ASSERT(EVP_DigestFinal_ex(spent->context.get(),
-                                 reinterpret_cast<unsigned char*>(digest.data()),
-                                 &size_bytes) == 1);
-  HAUL_ASSERT(size_bytes == digest.size());
+  static_assert(sizeof digest == SHA256_DIGEST_LENGTH);
+  HAUL_ASSERT(SHA256_Final(reinterpret_cast<unsigned char*>(digest.data()), &spent->context) == 1);
   return digest;
 }
 

@@ -17,6 +17,18 @@ Status check_repository(const repository::Cluster& cluster, Clock& clock) {
   return lease->release();
 }
 
+// A backup copies its WAL where it may not do this; whether WAL arrives cannot be seen without.
+Status check_right_to_switch(postgres::PgConnection& connection) {
+  const std::string allowed = HAUL_TRY(
+      connection.query_value("SELECT has_function_privilege('pg_switch_wal()', 'EXECUTE')"));
+  if (allowed == "t") return ok();
+  const std::string role = HAUL_TRY(connection.query_value("SELECT quote_ident(current_user)"));
+  return Error(
+      ErrorCode::permission,
+      format("role {} may not execute pg_switch_wal(): whether WAL arrives cannot be seen", role),
+      format("GRANT EXECUTE ON FUNCTION pg_switch_wal() TO {}", role));
+}
+
 Status check_archive(const repository::Cluster& cluster, const BackupOptions& options,
                      const BackupEnvironment& environment, const Preflight& preflight,
                      CheckReport& report) {
@@ -32,6 +44,7 @@ Status check_archive(const repository::Cluster& cluster, const BackupOptions& op
     report.warnings.push_back("the server is in recovery: it cannot be made to end a segment");
     return ok();
   }
+  HAUL_TRY(check_right_to_switch(*connection));
   const wal::WalArchive archive(cluster, preflight.control.system_identifier);
   ArchiveWait wait;
   wait.archive = &archive;

@@ -9,12 +9,13 @@
 #include "base/format.h"
 #include "engine/postgres/postmaster_pid.h"
 #include "engine/repository/snapshot.h"
+#include "engine/wal/wal_archive.h"
 
 namespace haul::backup {
 
 namespace {
 
-// A cluster's name belongs to the system identifier of its first backup.
+// A cluster's name belongs to the system identifier of its first use, a backup or WAL.
 Status check_cluster_binding(const repository::Cluster& cluster, std::uint64_t system_identifier) {
   for (const std::string& id : HAUL_TRY(repository::list_snapshots(cluster))) {
     const auto snapshot = repository::read_snapshot(cluster, id);
@@ -27,7 +28,9 @@ Status check_cluster_binding(const repository::Cluster& cluster, std::uint64_t s
                         cluster.name, facts->system_identifier, system_identifier),
                  "give this server a name of its own with --cluster");
   }
-  return ok();
+  Status bound = wal::check_system(cluster, system_identifier);
+  if (!bound && bound.error().code() == ErrorCode::corrupt) return ok();  // as above
+  return bound;
 }
 
 // Where to connect when nothing was said: the server that runs on the data directory.

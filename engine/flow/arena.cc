@@ -17,19 +17,25 @@ namespace haul::flow {
 // Tasks wait in a queue of our own, from which at most `workers` runners take them in order: oneTBB
 // numbers the slots of its threads, but has more of them than were asked for.
 struct Arena::State {
-  State(std::size_t worker_count, FirstError& error)
-      : first_error(error),
-        workers(worker_count),
+  struct Threads {
+    explicit Threads(std::size_t workers)
         // oneTBB keeps one thread less than there are processors, for it counts the caller in; here
         // the caller only waits.
-        parallelism(tbb::global_control::max_allowed_parallelism, worker_count + 1),
-        arena(static_cast<int>(worker_count), 0) {
+        : parallelism(tbb::global_control::max_allowed_parallelism, workers + 1),
+          arena(static_cast<int>(workers), 0) {
+      arena.initialize();
+    }
+
+    tbb::global_control parallelism;
+    tbb::task_arena arena;
+  };
+
+  State(std::size_t worker_count, FirstError& error) : first_error(error), workers(worker_count) {
     for (std::size_t i = worker_count; i-- > 0;) idle.push_back(i);
-    arena.initialize();
   }
 
   void start_runner(std::size_t worker) {
-    arena.enqueue([this, worker] { run_all(worker); });
+    threads->arena.enqueue([this, worker] { run_all(worker); });
   }
 
   void run_all(std::size_t worker) {
@@ -58,18 +64,24 @@ struct Arena::State {
   std::deque<Task> waiting;
   std::vector<std::size_t> idle;  // numbers without a runner
   std::condition_variable all_idle;
-  tbb::global_control parallelism;
-  tbb::task_arena arena;
+  std::optional<Threads> threads;  // none without oneTBB
 };
 
-Arena::Arena(std::size_t workers, FirstError& first_error)
+Arena::Arena(std::size_t workers, FirstError& first_error, Status library)
     : workers_(workers), state_(std::make_unique<State>(workers, first_error)) {
   HAUL_ASSERT(workers > 0);
+  if (library) {
+    state_->threads.emplace(workers);
+  } else {
+    first_error.record(std::move(library).take_error());
+  }
 }
 
 Arena::~Arena() { wait(); }
 
 void Arena::run(Task task) {
+  // Left out, as all that come after a failure.
+  if (!state_->threads) return;
   std::optional<std::size_t> runner;
   {
     const std::scoped_lock lock(state_->mutex);

@@ -4,7 +4,8 @@
 // after it do not run. Whoever starts tasks bounds them, as a rule by the buffers that they hold.
 //
 // Threads:  run() from any thread, tasks included; wait() from a thread that is no worker.
-// Errors:   the first failure of any task; an exception of a library becomes `io`.
+// Errors:   the first failure of any task; an exception of a library becomes `io`, and so does that
+//           oneTBB cannot be loaded, after which no task runs.
 #pragma once
 
 #include <cstddef>
@@ -15,10 +16,13 @@
 
 namespace haul::flow {
 
+// Loads oneTBB, once for the process.
+Status load_tbb();
+
 class Arena {
  public:
-  // `first_error` outlives the arena.
-  Arena(std::size_t workers, FirstError& first_error);
+  // `first_error` outlives the arena. A failure of `library` is its first one.
+  Arena(std::size_t workers, FirstError& first_error, Status library = load_tbb());
   // Waits for all tasks.
   ~Arena();
   Arena(const Arena&) = delete;

@@ -139,6 +139,16 @@ std::string pg_bin_directory() {
   return newest == 0 ? "" : format("/usr/lib/postgresql/{}/bin", newest);
 }
 
+int pg_major() {
+  static const int kMajor = [] {
+    const auto version = run_program({pg_bin_directory() + "/postgres", "--version"});
+    // "postgres (PostgreSQL) 15.12 (Debian 15.12-0+deb12u2)"
+    const std::size_t at = version ? version->find(") ") : std::string::npos;
+    return at == std::string::npos ? 0 : std::atoi(version->c_str() + at + 2);
+  }();
+  return kMajor;
+}
+
 Result<std::unique_ptr<PgServer>> PgServer::create(const PgServerOptions& options) {
   if (pg_bin_directory().empty()) {
     return Error(ErrorCode::server_state, "no PostgreSQL server programs found",
@@ -170,14 +180,17 @@ Status PgServer::initialize(const PgServerOptions& options) {
   socket_directory_ = HAUL_TRY(make_directory("s"));
   std::vector<std::string> command = {"initdb",
                                       "--no-sync",
-                                      "--no-instructions",
                                       "--auth=trust",
                                       "--username=postgres",
                                       "--encoding=UTF8",
                                       "--locale=C",
                                       format("--wal-segsize={}", options.wal_segment_size_mb),
                                       "--pgdata=" + data_directory_};
-  if (options.checksums == PgServerOptions::Checksums::on) command.emplace_back("--data-checksums");
+  if (options.checksums == PgServerOptions::Checksums::on) {
+    command.emplace_back("--data-checksums");
+  } else if (pg_major() >= 18) {
+    command.emplace_back("--no-data-checksums");
+  }
   HAUL_TRY(run(command));
   HAUL_TRY(configure({"listen_addresses = ''", "fsync = off", "shared_buffers = 32MB",
                       "max_connections = 50", "logging_collector = off"}));

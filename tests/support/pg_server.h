@@ -19,6 +19,8 @@ namespace haul::support {
 
 // The directory of the server programs; empty when none are installed.
 std::string pg_bin_directory();
+// Of these programs: 15.
+int pg_major();
 
 struct PgServerOptions {
   enum class Checksums : std::uint8_t { off, on } checksums = Checksums::on;

@@ -148,39 +148,5 @@ TEST_F(ArchivedBackup, InterruptionEndsTheWait) {
   EXPECT_EQ(workshop_.wait_for(process).status, 143);
 }
 
-TEST_F(ArchivedBackup, CheckSeesWalArrive) {
-  archive_into(repo_);
-  const Outcome check =
-      workshop_.pghaul(format("check --repo {} -D {} --json", repo_, server_->data_directory()));
-  ASSERT_EQ(check.status, 0) << check.err;
-  const Json report = json_of(check);
-  const Json* passed = report.find("passed");
-  ASSERT_NE(passed, nullptr);
-  ASSERT_EQ(passed->elements().size(), 4U) << check.out;
-  EXPECT_THAT(passed->elements().back().dump(), HasSubstr("WAL arrives: 0000000100000000000000"));
-  // Nothing of it stays.
-  EXPECT_THAT(workshop_.pghaul("info --repo " + repo_).out, HasSubstr("no backups"));
-  EXPECT_EQ(workshop_.shell(format("ls {}/clusters/main/leases", repo_)).out, "");
-}
-
-TEST_F(ArchivedBackup, CheckFailsWhereNothingArrives) {
-  set_archive_command("false");
-  const Outcome check = workshop_.pghaul(
-      format("check --repo {} -D {} --archive-timeout 1s", repo_, server_->data_directory()));
-  EXPECT_EQ(check.status, 15);
-  EXPECT_THAT(check.err, HasSubstr("no WAL arrives: "));
-  EXPECT_THAT(check.err, HasSubstr("HINT:  archive_command = 'pghaul wal push"));
-}
-
-TEST_F(ArchivedBackup, CheckWarnsWhereNothingIsArchived) {
-  ASSERT_TRUE(server_->configure({"archive_mode = off"}));
-  ASSERT_TRUE(server_->restart());
-  const Outcome check =
-      workshop_.pghaul(format("check --repo {} -D {}", repo_, server_->data_directory()));
-  EXPECT_EQ(check.status, 0) << check.err;
-  EXPECT_THAT(check.err, HasSubstr("warning: archive_mode is off"));
-  EXPECT_THAT(check.out, HasSubstr("ok: the repository at "));
-}
-
 }  // namespace
 }  // namespace haul::integration

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/format.h"
 #include "engine/postgres/backup_session.h"
 #include "engine/postgres/wal_copier.h"
 #include "io/posix_directory.h"
@@ -62,6 +63,9 @@ class BackupRoleTest : public RunningServer {
     return opened ? Error(ErrorCode::usage, "opened") : std::move(opened).take_error();
   }
 
+  // Before 15 their functions had other names and another argument.
+  static bool has_exclusive_backups() { return support::pg_major() < 15; }
+
   std::string script_;
   IgnoringSink sink_;
   std::unique_ptr<io::Directory> wal_directory_;
@@ -92,17 +96,20 @@ TEST_F(BackupRoleTest, RoleIsNoSuperuserAndScriptMayRunAgain) {
 }
 
 TEST_F(BackupRoleTest, WithoutStartFunctionTheHintGrantsIt) {
+  const std::string function = has_exclusive_backups() ? "pg_start_backup(text,boolean,boolean)"
+                                                       : "pg_backup_start(text,boolean)";
   const Error error =
-      refusal_after("REVOKE EXECUTE ON FUNCTION pg_backup_start(text, boolean) FROM \"back up\"");
+      refusal_after(format("REVOKE EXECUTE ON FUNCTION {} FROM \"back up\"", function));
   EXPECT_EQ(error.code(), ErrorCode::permission);
-  EXPECT_EQ(error.hint(), "GRANT EXECUTE ON FUNCTION pg_backup_start(text,boolean) TO \"back up\"");
+  EXPECT_EQ(error.hint(), format("GRANT EXECUTE ON FUNCTION {} TO \"back up\"", function));
   query(error.hint());
   EXPECT_TRUE(succeeded(BackupSession::open(role_options())));
 }
 
 TEST_F(BackupRoleTest, WithoutStopFunctionTheHintGrantsIt) {
-  const Error error =
-      refusal_after("REVOKE EXECUTE ON FUNCTION pg_backup_stop(boolean) FROM \"back up\"");
+  const Error error = refusal_after(format(
+      "REVOKE EXECUTE ON FUNCTION {} FROM \"back up\"",
+      has_exclusive_backups() ? "pg_stop_backup(boolean,boolean)" : "pg_backup_stop(boolean)"));
   EXPECT_EQ(error.code(), ErrorCode::permission);
   query(error.hint());
   EXPECT_TRUE(succeeded(BackupSession::open(role_options())));

@@ -105,7 +105,7 @@ TEST_F(BackupSessionTest, WalPositionAdvances) {
 TEST_F(BackupSessionTest, TerminatedSessionFailsHealthAndStop) {
   const auto session = open();
   ASSERT_TRUE(succeeded(session->start("x", CheckpointMode::fast)));
-  query("SELECT pg_terminate_backend(" + backup_pid() + ", 10000)");
+  terminate(backup_pid());
   EXPECT_TRUE(eventually([&] { return !session->health(); }));
   EXPECT_EQ(session->health().error().code(), ErrorCode::server_state);
   const auto stopped = session->stop();
@@ -118,16 +118,16 @@ TEST_F(BackupSessionTest, SessionTerminatedJustBeforeStopFailsStop) {
   options.ping_interval = std::chrono::seconds(10);  // the pinger will not have noticed
   const auto session = std::move(BackupSession::open(options)).take();
   ASSERT_TRUE(succeeded(session->start("x", CheckpointMode::fast)));
-  query("SELECT pg_terminate_backend(" + backup_pid() + ", 10000)");
+  terminate(backup_pid());
   EXPECT_FALSE(session->stop());
 }
 
 TEST_F(BackupSessionTest, LostWatcherFailsHealth) {
   const auto session = open();
   ASSERT_TRUE(succeeded(session->start("x", CheckpointMode::fast)));
-  query(
-      "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
-      " WHERE application_name = 'pghaul' ORDER BY backend_start DESC LIMIT 1");
+  terminate(
+      query("SELECT pid FROM pg_stat_activity WHERE application_name = 'pghaul'"
+            " ORDER BY backend_start DESC LIMIT 1"));
   EXPECT_TRUE(eventually([&] { return !session->health(); }));
 }
 
@@ -159,7 +159,8 @@ TEST_F(BackupSessionTest, CancelEndsASpreadCheckpoint) {
   std::jthread canceller([&] {
     EXPECT_TRUE(eventually([&] {
       return query(
-                 "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_backup_start%'"
+                 "SELECT count(*) FROM pg_stat_activity WHERE query ~ "
+                 "'pg_(backup_start|start_backup)'"
                  " AND state = 'active' AND pid <> pg_backend_pid()") == "1";
     }));
     session->cancel();

@@ -65,6 +65,13 @@ class RunningServer : public ::testing::Test {
     return answer.value_or("");
   }
 
+  // Until it is gone.
+  void terminate(const std::string& pid) const {
+    query("SELECT pg_terminate_backend(" + pid + ")");
+    EXPECT_TRUE(eventually(
+        [&] { return query("SELECT count(*) FROM pg_stat_activity WHERE pid = " + pid) == "0"; }));
+  }
+
   std::unique_ptr<support::PgServer> server_;
 };
 

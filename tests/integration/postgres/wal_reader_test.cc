@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <map>
 #include <set>
 #include <sstream>
 #include <string>
@@ -22,7 +23,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::uint32_t kPageBytes = 8192;
-constexpr int kMajor = 15;
 
 const char* name_of(ResourceManager manager) {
   static constexpr const char* kNames[] = {
@@ -81,7 +81,10 @@ std::string dumped(UtcTime time) {
 std::string path_of(const RelationId& id) {
   if (id.tablespace == 1664) return format("global/{}", id.relfilenode);
   if (id.tablespace == 1663) return format("base/{}/{}", id.database, id.relfilenode);
-  return format("pg_tblspc/{}/PG_15_202209061/{}/{}", id.tablespace, id.database, id.relfilenode);
+  static const std::map<int, int> kCatalogs = {{13, 202007201}, {14, 202107181}, {15, 202209061},
+                                               {16, 202307071}, {17, 202406281}, {18, 202506291}};
+  return format("pg_tblspc/{}/PG_{}_{}/{}/{}", id.tablespace, support::pg_major(),
+                kCatalogs.at(support::pg_major()), id.database, id.relfilenode);
 }
 
 // How pg_waldump's description of the record begins, told from the fact alone.
@@ -240,6 +243,8 @@ bool is_described_as_fact(const DumpedRecord& record) {
     return record.description.starts_with("COMMIT") || record.description.starts_with("ABORT");
   }
   if (!record.text.starts_with("XLOG ")) return false;
+  // From 17 on, where a checkpoint begins.
+  if (record.description.starts_with("CHECKPOINT_REDO")) return false;
   for (const char* kind : {"CHECKPOINT_", "RESTORE_POINT", "PARAMETER_CHANGE", "FPW_CHANGE",
                            "BACKUP_END", "END_OF_RECOVERY"}) {
     if (record.description.starts_with(kind)) return true;
@@ -289,7 +294,8 @@ class WalReaderOnServer : public RunningServer, public ::testing::WithParamInter
     options.settings.insert(options.settings.end(), GetParam().settings.begin(),
                             GetParam().settings.end());
     serve(options);
-    geometry_ = {kMajor, std::stoull(query("SELECT system_identifier FROM pg_control_system()")),
+    geometry_ = {support::pg_major(),
+                 std::stoull(query("SELECT system_identifier FROM pg_control_system()")),
                  GetParam().segment_mb << 20, kPageBytes};
     begin_ = parse_lsn(query("SELECT redo_lsn FROM pg_control_checkpoint()")).value();
   }
@@ -368,7 +374,10 @@ class WalReaderOnServer : public RunningServer, public ::testing::WithParamInter
     query("SELECT pg_create_restore_point('before the deed')");
     query("SELECT pg_logical_emit_message(true, 'prefix', repeat('m', 3000000))");
     query("SELECT pg_switch_wal()");
-    query("SELECT pg_backup_start('b', true); SELECT 1 FROM pg_backup_stop(false)");
+    query(support::pg_major() >= 15
+              ? "SELECT pg_backup_start('b', true); SELECT 1 FROM pg_backup_stop(false)"
+              : "SELECT pg_start_backup('b', true, false); SELECT 1 FROM pg_stop_backup(false, "
+                "false)");
     query("SELECT pg_create_restore_point('after it')");
   }
 
@@ -432,7 +441,7 @@ class WalReaderOnServer : public RunningServer, public ::testing::WithParamInter
       const auto record = reader.next();
       EXPECT_TRUE(succeeded(record));
       if (!record || *record == nullptr) break;
-      const auto fact = wal_fact(**record, kMajor);
+      const auto fact = wal_fact(**record, support::pg_major());
       EXPECT_TRUE(succeeded(fact));
       records.push_back({(*record)->lsn, (*record)->end, text_of_record(**record),
                          std::visit(Description(), fact.value_or(WalFact())),

@@ -1,6 +1,8 @@
 // A server recovers with pghaul as its restore_command. Whatever keeps a segment from it, it never
 // takes that for the end of the archive.
 
+#include <cstdlib>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -71,6 +73,36 @@ class WalGet : public testing::Test {
                "restore_command = '{1} wal get --repo {2} {3} %f %p'\nEOF\n",
                target, workshop_.path("pghaul"), repo_, options));
     return target;
+  }
+  // The same, with this in the place of restore_command.
+  std::string restore_by_script(const std::string& script) {
+    const std::string target = restore("");
+    const std::string path = workshop_.path("restore_command");
+    as_server(
+        format("cat > {0} <<'EOF'\n#!/bin/sh\n{1}\n"
+               "exec {2} wal get --repo {3} \"$1\" \"$2\"\nEOF\n"
+               "chmod 755 {0} && cat >> {4}/postgresql.auto.conf <<'EOF'\n"
+               "restore_command = '{0} %f %p'\nwal_retrieve_retry_interval = '100ms'\nEOF\n",
+               path, script, workshop_.path("pghaul"), repo_, target));
+    return target;
+  }
+  // A standby that is in the midst of it.
+  std::unique_ptr<PgServer> start_standby(const std::string& target) {
+    as_server(format("mv {0}/recovery.signal {0}/standby.signal", target));
+    auto adopted = PgServer::adopt(target);
+    EXPECT_TRUE(adopted) << adopted.error().message();
+    if (!adopted) return nullptr;
+    const Status started = (*adopted)->start();
+    EXPECT_TRUE(started) << started.error().message();
+    return started ? std::move(adopted).take() : nullptr;
+  }
+  static std::string rows(const PgServer& server) {
+    return server.query("SELECT count(*) FROM t").value_or("?");
+  }
+  template <typename Condition>
+  void wait_until(const Condition& condition) {
+    for (int i = 0; i < 600 && !condition(); ++i) workshop_.shell("sleep 0.05");
+    EXPECT_TRUE(condition());
   }
   std::string control(const std::string& target) const {
     const auto text = server_->run({"pg_controldata", "-D", target});
@@ -171,6 +203,58 @@ TEST_F(WalGet, MissingSegmentIsOne) {
                                               "0000000100000000000000FF", target));
   EXPECT_EQ(got.status, 1) << got.err;
   EXPECT_EQ(got.err, "");
+}
+
+// The segments that were kept ready are there, the others not: neither is the end of the archive.
+TEST_F(WalGet, RepositoryThatGoesAwayDuringReplayIsNotTheEndOfTheArchive) {
+  const std::string trap = workshop_.path("trap");
+  as_server("touch " + trap);
+  const std::string target = restore_by_script(format(
+      "test \"$1\" = {0} && mv {1} {1}.used 2>/dev/null && mv {2} {2}.away", middle_, trap, repo_));
+  expect_no_promotion(target);
+  EXPECT_EQ(workshop_.shell(format("test -d {}/pg_wal/pghaul-spool", target)).status, 0);
+  ASSERT_EQ(workshop_.shell_as_server(format("mv {0}.away {0}", repo_)).status, 0);
+  expect_whole_recovery(target);
+}
+
+// To a standby it is not there yet: it waits, answers, and goes on as soon as it comes, though
+// those behind it were kept ready first.
+TEST_F(WalGet, LateSegmentIsWaitedForByAStandby) {
+  const std::string path = object();
+  ASSERT_NE(path, "");
+  const std::string asked = workshop_.path("asked");
+  const std::string target = restore_by_script(format("echo \"$1\" >> {}", asked));
+  as_server(format("mv {} {}", path, workshop_.path("late")));
+  const auto standby = start_standby(target);
+  ASSERT_NE(standby, nullptr);
+  wait_until([&] {
+    return std::atoi(workshop_.shell(format("grep -c {} {}", middle_, asked)).out.c_str()) >= 3;
+  });
+  EXPECT_EQ(standby->query("SELECT pg_is_in_recovery()").value_or("?"), "t");
+  EXPECT_NE(rows(*standby), "6000");
+  as_server(format("mv {} {}", workshop_.path("late"), path));
+  wait_until([&] { return rows(*standby) == "6000"; });
+  EXPECT_EQ(standby->query("SELECT pg_is_in_recovery()").value_or("?"), "t");
+  EXPECT_EQ(standby->query("SELECT pg_promote()").value_or("?"), "t");
+  EXPECT_EQ(rows(*standby), "6000");
+}
+
+// It has replayed everything, and waits for more that the repository cannot be asked for any
+// longer.
+TEST_F(WalGet, StandbyThatLosesTheRepositoryEndsAndIsNotPromoted) {
+  const std::string target = restore_by_script("true");
+  auto standby = start_standby(target);
+  ASSERT_NE(standby, nullptr);
+  wait_until([&] { return rows(*standby) == "6000"; });
+  as_server(format("mv {0} {0}.away", repo_));
+  wait_until([&] { return !standby->is_running(); });
+  EXPECT_THAT(support::read_whole_file(standby->log_file()).value_or(""),
+              HasSubstr("FATAL:  could not restore file"));
+  EXPECT_THAT(control(target), HasSubstr("Latest checkpoint's TimeLineID:       1\n"));
+  as_server(format("mv {0}.away {0}", repo_));
+  ASSERT_TRUE(standby->start());
+  wait_until([&] { return rows(*standby) == "6000"; });
+  EXPECT_EQ(standby->query("SELECT pg_is_in_recovery()").value_or("?"), "t");
 }
 
 TEST_F(WalGet, RepositoryOfAnotherIdIsRefused) {

@@ -131,5 +131,20 @@ TEST(Arena, OuterStopLeavesTasksOut) {
   EXPECT_EQ(first_error.status().error().code(), ErrorCode::interrupted);
 }
 
+TEST(Arena, MissingLibraryIsTheFirstFailureAndNoTaskRuns) {
+  FirstError first_error({});
+  Arena arena(1, first_error, Error(ErrorCode::io, "cannot load it"));
+  const auto held = std::make_shared<int>(0);
+  arena.run([held](std::size_t) -> Status {
+    ++*held;
+    return ok();
+  });
+  arena.wait();
+  EXPECT_EQ(*held, 0);
+  EXPECT_EQ(held.use_count(), 1);
+  ASSERT_FALSE(first_error.status());
+  EXPECT_EQ(first_error.status().error().message(), "cannot load it");
+}
+
 }  // namespace
 }  // namespace haul::flow
