@@ -1,9 +1,7 @@
 #include "engine/flow/internal/tbb_library.h"
 
-#include <dlfcn.h>
-
 #include "base/assert.h"
-#include "base/format.h"
+#include "base/dynamic_library.h"
 #include "engine/flow/arena.h"
 
 // Where it is not the system's, the build says which.
@@ -13,19 +11,6 @@
 
 namespace haul::flow {
 namespace {
-
-Error cannot_load(const char* name) {
-  const char* why = ::dlerror();
-  return {ErrorCode::io,
-          format("cannot load {}: {}", name, why == nullptr ? "unknown reason" : why),
-          "install libtbb12, the library oneTBB"};
-}
-
-template <typename Function>
-Status find(void* library, const char* name, Function& function) {
-  function = reinterpret_cast<Function>(::dlsym(library, name));
-  return function != nullptr ? ok() : Status(cannot_load(name));
-}
 
 // Its headers call functions, which have no other place to find it in.
 const Result<TbbLibrary>& the_library() {
@@ -42,10 +27,10 @@ const TbbLibrary& loaded() {
 }  // namespace
 
 Result<TbbLibrary> find_tbb(const char* name) {
-  void* library = ::dlopen(name, RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) return cannot_load(name);
+  const DynamicLibrary library =
+      HAUL_TRY(DynamicLibrary::load(name, ErrorCode::io, "install libtbb12, the library oneTBB"));
   TbbLibrary functions;
-#define HAUL_TBB_FIND(member, type, symbol) HAUL_TRY(find(library, symbol, functions.member));
+#define HAUL_TBB_FIND(member, type, symbol) HAUL_TRY(library.find(symbol, functions.member));
   HAUL_TBB_FUNCTIONS(HAUL_TBB_FIND)
 #undef HAUL_TBB_FIND
   return functions;

@@ -19,15 +19,10 @@ TEST(LibPq, IsLoadedWithEveryFunction) {
 #undef HAUL_EXPECT_FOUND
 }
 
-TEST(LibPq, MissingLibraryIsServerStateWithAHint) {
-  const auto pq = load_libpq("libpq-of-nobody.so.5");
+TEST(LibPq, LibraryWithoutItsFunctionsIsServerStateWithAHint) {
+  const auto pq = load_libpq("libm.so.6");
   ASSERT_EQ(code_of(pq), ErrorCode::server_state);
-  EXPECT_THAT(pq.error().message(), HasSubstr("cannot load libpq-of-nobody.so.5: "));
   EXPECT_THAT(pq.error().hint(), HasSubstr("install libpq5"));
-}
-
-TEST(LibPq, LibraryWithoutItsFunctionsIsServerState) {
-  EXPECT_EQ(code_of(load_libpq("libm.so.6")), ErrorCode::server_state);
 }
 
 }  // namespace
