@@ -93,7 +93,9 @@ class Backup {
       if (preflight_.session) preflight_.session->cancel();
     });
     if (options_.run == BackupOptions::Run::dry) return dry_run();
-    repository_ = HAUL_TRY(RepositorySession::open(cluster_, environment_));
+    const bool overlaid = options_.type == BackupOptions::Type::automatic;
+    repository_ = HAUL_TRY(
+        RepositorySession::open(cluster_, environment_, overlaid ? &preflight_.facts : nullptr));
     auto report = online() ? run_online() : run_offline();
     if (!report) repository_->abandon();
     return report;
@@ -203,6 +205,7 @@ class Backup {
     context.source = preflight_.source.get();
     context.writer = &repository_->writer();
     context.metadata = &repository_->metadata();
+    context.parent = repository_->parent();
     context.pages = pages;
     context.codec = options_.codec;
     context.workers = flow::resolve_workers(options_.workers);
@@ -226,6 +229,8 @@ class Backup {
 
     std::ranges::move(summary.warnings, std::back_inserter(report_.warnings));
     snapshot_.statistics.hole_bytes += result.hole_bytes;
+    snapshot_.statistics.read_bytes += result.source_bytes;
+    snapshot_.statistics.changed_bytes += result.changed_bytes;
     report_.files_vanished = result.files_vanished;
     report_.pages_reread = result.pages.reread_pages;
     report_.io_backend = result.io_backend;

@@ -51,6 +51,8 @@ struct BackupOptions {
   std::size_t workers = 0;  // 0: one per processor
   // Read from the data directory and written to the repository at most, together; 0: no limit.
   std::uint64_t bytes_per_second = 0;
+  // `automatic` is overlaid on the newest backup of the server; `full` consults none.
+  enum class Type { automatic, full } type = Type::automatic;
   enum class Run { real, dry } run = Run::real;
 };
 

@@ -4,18 +4,17 @@
 
 namespace haul::backup {
 
-using State = CopiedRegion::State;
+using State = CopiedChunk::State;
 
 Result<bool> Collector::look_up(CopyBatch& batch) {
   bool some_are_new = false;
-  for (CopiedRegion& region : batch.regions) {
-    if (region.state != State::maybe_stored) continue;
-    const auto found = HAUL_TRY(context_.writer->find(region.id));
-    if (found) {
-      context_.writer->note_reference(*found, region.digests.size());
-      region.state = State::stored;
+  for (CopiedChunk& chunk : batch.chunks) {
+    if (chunk.state != State::maybe_stored) continue;
+    if (const auto found = HAUL_TRY(context_.writer->find(chunk.id))) {
+      chunk.pack = *found;
+      chunk.state = State::stored;
     } else {
-      region.state = State::to_encode;
+      chunk.state = State::to_encode;
       some_are_new = true;
     }
   }
@@ -23,62 +22,58 @@ Result<bool> Collector::look_up(CopyBatch& batch) {
 }
 
 Status Collector::store(CopyBatch& batch) {
-  for (CopiedRegion& region : batch.regions) {
-    if (region.state == State::encoded) HAUL_TRY(store_chunk(region));
-    if (region.state == State::hole) hole_bytes_ += region.bytes.size();
-    context_.progress->bytes_done += region.bytes.size();
-    HAUL_TRY(place(region));
+  for (CopiedChunk& chunk : batch.chunks) {
+    if (chunk.state == State::encoded) HAUL_TRY(store_chunk(chunk));
   }
+  for (CopiedLeaf& leaf : batch.leaves) HAUL_TRY(store_leaf(batch, leaf));
   return ok();
 }
 
-Status Collector::store_chunk(const CopiedRegion& region) {
-  repository::ChunkWriter& writer = *context_.writer;
+Status Collector::store_chunk(CopiedChunk& chunk) {
   // The same content may have come by in another batch meanwhile.
-  if (writer.may_hold(region.id)) {
-    if (const auto found = HAUL_TRY(writer.find(region.id))) {
-      writer.note_reference(*found, region.digests.size());
+  if (context_.writer->may_hold(chunk.id)) {
+    if (const auto found = HAUL_TRY(context_.writer->find(chunk.id))) {
+      chunk.pack = *found;
       return ok();
     }
   }
-  const repository::PackRef pack = HAUL_TRY(context_.data->append(region.chunk));
-  writer.note_reference(pack, region.digests.size());
-  context_.progress->stored_bytes += region.chunk.stored.size();
-  if (auto full = context_.data->take_full()) {
-    HAUL_TRY(context_.finish_pack(*std::move(full)));
-  }
+  repository::PackStream& stream = chunk.gathered ? *context_.delta : *context_.data;
+  chunk.pack = HAUL_TRY(stream.append(chunk.chunk));
+  context_.progress->stored_bytes += chunk.chunk.stored.size();
+  if (auto full = stream.take_full()) HAUL_TRY(context_.finish_pack(*std::move(full)));
   return ok();
 }
 
-Status Collector::place(const CopiedRegion& region) {
-  CopiedFile& file = *region.file;
-  const std::uint64_t regions_per_leaf = repository::kLeafPages / file.shape.chunk_pages;
-  const std::uint64_t leaf = region.number / regions_per_leaf;
-  CopiedFile::OpenLeaf& open = file.open_leaves[leaf];
-  if (open.regions.empty()) {
-    const std::uint64_t bytes = file.shape.leaf_size(leaf);
-    open.regions.resize((bytes + file.shape.region_bytes() - 1) / file.shape.region_bytes());
-    open.regions_left = open.regions.size();
-  }
-  open.regions[region.number % regions_per_leaf] = region.id;
-  return --open.regions_left == 0 ? finish_leaf(file, leaf) : ok();
-}
-
-Status Collector::finish_leaf(CopiedFile& file, std::uint64_t leaf) {
-  auto open = file.open_leaves.extract(leaf);
-  if (file.shape.inlined()) {
+Status Collector::store_leaf(const CopyBatch& batch, CopiedLeaf& leaf) {
+  CopiedFile& file = *leaf.file;
+  note_references(batch, leaf);
+  context_.progress->bytes_done += leaf.bytes.size();
+  totals_.hole_bytes += repository::hole_bytes(leaf.made.map, leaf.bytes.size(), file.shape);
+  totals_.changed_bytes += std::uint64_t{leaf.changed_pages} * file.shape.page_size_bytes;
+  const auto plain =
+      file.shape.inlined() ? repository::plain_regions(leaf.made.map, file.shape) : std::nullopt;
+  if (plain) {
     file.entry.content = repository::ContentKind::inlined;
-    file.entry.ids = std::move(open.mapped().regions);
+    file.entry.ids = *plain;
   } else {
-    file.leaf_ids[leaf] = HAUL_TRY(repository::store_leaf(open.mapped().regions, file.shape, leaf,
-                                                          encoder_, *context_.metadata));
+    file.leaf_ids[leaf.number] =
+        HAUL_TRY(repository::store_leaf(leaf.made.map, encoder_, *context_.metadata));
   }
   if (--file.leaves_left > 0) return ok();
-  if (!file.shape.inlined()) {
+  if (!plain) {
     HAUL_TRY(
         repository::finish_map(std::move(file.leaf_ids), file.entry, encoder_, *context_.metadata));
   }
   return finish_file(file);
+}
+
+void Collector::note_references(const CopyBatch& batch, const CopiedLeaf& leaf) {
+  for (const repository::NewLeaf::Origin& origin : leaf.made.origins) {
+    const repository::PackRef& pack = origin.is_new
+                                          ? batch.chunks[leaf.first_chunk + origin.number].pack
+                                          : leaf.parent->chunks[origin.number].pack;
+    context_.writer->note_reference(pack, origin.pages);
+  }
 }
 
 Status Collector::take_empty_file(CopiedFile& file) { return finish_file(file); }

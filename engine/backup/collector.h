@@ -1,5 +1,5 @@
 // The last stage of the copy: looks up what may be there already, appends what is new to packs, and
-// puts regions together to leaves, leaves to maps, files to entries.
+// puts leaves together to maps, files to entries.
 //
 // All bookkeeping of files is this one thread's, so none of it is locked.
 //
@@ -21,7 +21,8 @@ class Collector {
  public:
   struct Context {
     repository::ChunkWriter* writer = nullptr;
-    repository::PackStream* data = nullptr;  // hands out full packs
+    repository::PackStream* data = nullptr;   // hands out full packs
+    repository::PackStream* delta = nullptr;  // the same, for gathered pages
     repository::PackStream* metadata = nullptr;
     // Takes a pack to be finished; may block.
     std::function<Status(repository::PackWriter)> finish_pack;
@@ -29,27 +30,32 @@ class Collector {
     BackupProgress* progress = nullptr;
   };
 
+  struct Totals {
+    std::uint64_t hole_bytes = 0;
+    std::uint64_t changed_bytes = 0;  // that the parent did not have at their place
+  };
+
   // `encoder` is for maps.
   Collector(Context context, repository::ChunkEncoder encoder)
       : context_(std::move(context)), encoder_(std::move(encoder)) {}
 
-  // Looks up the regions that may be stored. True when some are not and have to be encoded first.
+  // Looks up the chunks that may be stored. True when some are not and have to be encoded first.
   Result<bool> look_up(CopyBatch& batch);
-  // Stores a batch of which every region is a hole, stored or encoded.
+  // Stores a batch of which every chunk is stored or encoded.
   Status store(CopyBatch& batch);
   Status take_empty_file(CopiedFile& file);
 
-  std::uint64_t hole_bytes() const { return hole_bytes_; }
+  const Totals& totals() const { return totals_; }
 
  private:
-  Status store_chunk(const CopiedRegion& region);
-  Status place(const CopiedRegion& region);
-  Status finish_leaf(CopiedFile& file, std::uint64_t leaf);
+  Status store_chunk(CopiedChunk& chunk);
+  Status store_leaf(const CopyBatch& batch, CopiedLeaf& leaf);
+  void note_references(const CopyBatch& batch, const CopiedLeaf& leaf);
   Status finish_file(CopiedFile& file);
 
   const Context context_;
   repository::ChunkEncoder encoder_;
-  std::uint64_t hole_bytes_ = 0;
+  Totals totals_;
 };
 
 }  // namespace haul::backup

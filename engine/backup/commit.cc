@@ -5,11 +5,16 @@
 namespace haul::backup {
 
 Result<std::unique_ptr<RepositorySession>> RepositorySession::open(
-    const repository::Cluster& cluster, BackupEnvironment& environment) {
+    const repository::Cluster& cluster, BackupEnvironment& environment,
+    const postgres::BackupFacts* overlaid) {
   std::unique_ptr<RepositorySession> session(new RepositorySession(cluster));
   session->started_ = environment.clock->now_utc();
+  std::optional<repository::Snapshot> parent;
+  if (overlaid != nullptr) {
+    parent = HAUL_TRY(choose_parent(cluster, *overlaid, session->findings_));
+  }
   session->lease_ = HAUL_TRY(repository::Lease::create_for_backup(
-      cluster, 'F', repository::this_process("backup"), *environment.clock));
+      cluster, parent ? 'I' : 'F', repository::this_process("backup"), *environment.clock));
   session->index_ = HAUL_TRY(repository::Index::open(cluster, session->findings_));
   // What a killed backup stored without an index run is found through the packs' footers and used
   // again.
@@ -18,6 +23,10 @@ Result<std::unique_ptr<RepositorySession>> RepositorySession::open(
       cluster, *session->index_, session->lease_->id(), *environment.random);
   session->data_ = std::make_unique<repository::PackStream>(*session->writer_);
   session->metadata_ = std::make_unique<repository::PackStream>(*session->writer_);
+  if (parent) {
+    session->parent_ =
+        std::make_unique<Parent>(*std::move(parent), *session->index_, session->findings_, cluster);
+  }
   return session;
 }
 
@@ -46,6 +55,7 @@ Status RepositorySession::commit(EntrySorter& entries, repository::Snapshot& sna
   const repository::ChunkWriterStatistics statistics = writer_->statistics();
   snapshot.id = lease_->id();
   snapshot.cluster = cluster_.name;
+  if (parent_) snapshot.parent = parent_->snapshot().id;
   snapshot.program = environment.program;
   snapshot.started = started_;
   snapshot.finished = environment.clock->now_utc();

@@ -10,6 +10,7 @@
 #include "engine/backup/backup.h"
 #include "engine/backup/entry_sorter.h"
 #include "engine/backup/file_store.h"
+#include "engine/backup/parent.h"
 #include "engine/repository/chunk_writer.h"
 #include "engine/repository/lease.h"
 
@@ -19,13 +20,16 @@ namespace haul::backup {
 // others' packs safe.
 class RepositorySession {
  public:
+  // With `overlaid` the newest backup of that server is the parent, if there is one.
   static Result<std::unique_ptr<RepositorySession>> open(const repository::Cluster& cluster,
-                                                         BackupEnvironment& environment);
+                                                         BackupEnvironment& environment,
+                                                         const postgres::BackupFacts* overlaid);
 
   const repository::Cluster& cluster() const { return cluster_; }
   repository::Lease& lease() { return *lease_; }
   repository::ChunkWriter& writer() { return *writer_; }
   repository::PackStream& metadata() { return *metadata_; }
+  Parent* parent() { return parent_.get(); }  // null: there is none
   repository::Findings& findings() { return findings_; }
   Result<FileStore> make_file_store(compress::CodecChoice codec);
 
@@ -47,6 +51,7 @@ class RepositorySession {
   std::unique_ptr<repository::ChunkWriter> writer_;
   std::unique_ptr<repository::PackStream> data_;
   std::unique_ptr<repository::PackStream> metadata_;
+  std::unique_ptr<Parent> parent_;
 };
 
 }  // namespace haul::backup

@@ -10,7 +10,7 @@
 
 #include "engine/backup/collector.h"
 #include "engine/backup/copy_batch.h"
-#include "engine/backup/region_work.h"
+#include "engine/backup/leaf_work.h"
 #include "engine/backup/source_reader.h"
 #include "engine/flow/arena.h"
 #include "engine/flow/channel.h"
@@ -20,10 +20,13 @@ namespace haul::backup {
 namespace {
 
 // Some 32 reads of 1 MiB keep a device busy; the rest is on its way through the other stages.
-constexpr std::size_t kBatches = 48;
+constexpr std::size_t kBatchesMin = 6;
+constexpr std::size_t kBatchesMax = 16;
+constexpr std::size_t kReadMemoryBytes = 64 * 1024 * 1024;
 constexpr std::size_t kPlannedFilesMax = 4096;
 constexpr std::size_t kEmptyFilesMax = 256;
 constexpr std::size_t kSecondLookThreads = 4;
+constexpr std::size_t kParentThreads = 2;
 // Packs that wait for their sync.
 constexpr std::size_t kFullPacksMax = 2;
 
@@ -37,18 +40,22 @@ struct Collected {
 
 class Copy {
  public:
-  Copy(const CopyContext& context, RegionWork work, repository::ChunkEncoder map_encoder)
+  Copy(const CopyContext& context, LeafWork work, repository::ChunkEncoder map_encoder)
       : context_(context),
         first_error_(context.stop),
         work_(std::move(work)),
         planned_(kPlannedFilesMax, first_error_.stop_token()),
         collected_(kEmptyFilesMax, first_error_.stop_token()),
-        suspects_(kBatches, first_error_.stop_token()),
+        parents_(kBatchesMax, first_error_.stop_token()),
+        suspects_(kBatchesMax, first_error_.stop_token()),
         full_packs_(kFullPacksMax, first_error_.stop_token()),
-        data_(*context.writer, repository::PackStream::WhenFull::hand_out) {
-    for (std::size_t i = 0; i < kBatches; ++i) {
-      batches_.push_back(std::make_unique<CopyBatch>(region_bytes(), page_size_bytes()));
-    }
+        data_(*context.writer, repository::PackStream::WhenFull::hand_out),
+        delta_(*context.writer, repository::PackStream::WhenFull::hand_out) {
+    do {
+      batches_.push_back(std::make_unique<CopyBatch>(page_size_bytes()));
+    } while (batches_.size() < kBatchesMin ||
+             (batches_.size() < kBatchesMax &&
+              batches_.size() * batches_.front()->memory().size() < kReadMemoryBytes));
     reader_.emplace(reader_context());
     collector_.emplace(collector_context(), std::move(map_encoder));
     arena_.emplace(context.workers, first_error_);
@@ -58,33 +65,33 @@ class Copy {
 
  private:
   std::uint32_t page_size_bytes() const { return context_.pages.page_size_bytes; }
-  std::size_t region_bytes() const {
-    return std::size_t{page_size_bytes()} * context_.writer->cluster().parameters.chunk_pages;
-  }
   SourceReader::Context reader_context();
   Collector::Context collector_context();
 
   Status plan();
   Status read();
+  Status look_up_parents();
   Status look_again(PageCheckResult& result);
   Status finish_packs();
   Status collect();
 
   void check_and_digest(CopyBatch* batch);
   // A stage of the workers, after which the batch is the collector's.
-  using Stage = Status (RegionWork::*)(std::size_t worker, CopyBatch& batch);
+  using Stage = Status (LeafWork::*)(std::size_t worker, CopyBatch& batch);
   void start(Stage stage, CopyBatch* batch);
   Status compute(Stage stage, std::size_t worker, CopyBatch* batch);
 
   const CopyContext& context_;
   flow::FirstError first_error_;
-  RegionWork work_;
+  LeafWork work_;
   std::vector<std::unique_ptr<CopyBatch>> batches_;
   flow::Channel<PlannedFile> planned_;
   flow::Channel<Collected> collected_;
+  flow::Channel<CopyBatch*> parents_;
   flow::Channel<CopyBatch*> suspects_;
   flow::Channel<repository::PackWriter> full_packs_;
   repository::PackStream data_;
+  repository::PackStream delta_;
   std::optional<SourceReader> reader_;
   std::optional<Collector> collector_;
   std::optional<SourceReader::Result> read_;
@@ -104,6 +111,7 @@ SourceReader::Context Copy::reader_context() {
   reader.clock = context_.clock;
   reader.stop = first_error_.stop_token();
   reader.progress = context_.progress;
+  reader.look_up = [this](CopyBatch* batch) { parents_.push_now(batch); };
   reader.batch_read = [this](CopyBatch* batch) { check_and_digest(batch); };
   reader.empty_file = [this](std::shared_ptr<CopiedFile> file) {
     collected_.push({nullptr, std::move(file), std::nullopt});
@@ -115,6 +123,7 @@ Collector::Context Copy::collector_context() {
   Collector::Context collector;
   collector.writer = context_.writer;
   collector.data = &data_;
+  collector.delta = &delta_;
   collector.metadata = context_.metadata;
   collector.finish_pack = [this](repository::PackWriter pack) -> Status {
     if (full_packs_.push(std::move(pack))) return ok();
@@ -127,6 +136,7 @@ Collector::Context Copy::collector_context() {
 
 Status Copy::plan() {
   HAUL_TRY(context_.plan([this](PlannedFile file) -> Status {
+    if (context_.parent != nullptr) file.parent = HAUL_TRY(context_.parent->find(file.path));
     if (!planned_.push(std::move(file))) return Error(ErrorCode::interrupted, "interrupted");
     reader_->wake();
     return ok();
@@ -142,9 +152,22 @@ Status Copy::read() {
   return ok();
 }
 
+Status Copy::look_up_parents() {
+  while (const auto batch = parents_.pop()) {
+    for (CopiedLeaf& leaf : (*batch)->leaves) {
+      const repository::ParentMap* const parent = leaf.file->planned.parent.get();
+      // Pages of another size are other pages.
+      if (parent == nullptr || parent->shape().page_size_bytes != page_size_bytes()) continue;
+      leaf.parent = HAUL_TRY(context_.parent->read_leaf(*parent, leaf.number));
+    }
+    reader_->looked_up(*batch);
+  }
+  return ok();
+}
+
 void Copy::check_and_digest(CopyBatch* batch) {
   arena_->run([this, batch](std::size_t worker) -> Status {
-    if (!work_.has_suspects(*batch)) return compute(&RegionWork::digest, worker, batch);
+    if (!work_.has_suspects(*batch)) return compute(&LeafWork::digest, worker, batch);
     suspects_.push_now(batch);
     return ok();
   });
@@ -163,11 +186,11 @@ Status Copy::compute(Stage stage, std::size_t worker, CopyBatch* batch) {
 Status Copy::look_again(PageCheckResult& result) {
   PageChecker checker(context_.pages, *context_.clock);
   while (const auto batch = suspects_.pop()) {
-    for (const CopiedRegion& region : (*batch)->regions) {
-      if (!region.file->planned.relation) continue;
-      HAUL_TRY(checker.check(page_check_region(region), result));
+    for (const CopiedLeaf& leaf : (*batch)->leaves) {
+      if (!leaf.file->planned.relation) continue;
+      HAUL_TRY(checker.check(page_check_region(leaf), result));
     }
-    start(&RegionWork::digest, *batch);
+    start(&LeafWork::digest, *batch);
   }
   return ok();
 }
@@ -190,7 +213,7 @@ Status Copy::collect() {
       HAUL_TRY(collector_->take_empty_file(*collected->empty_file));
       ++done;
     } else if (HAUL_TRY(collector_->look_up(*collected->batch))) {
-      start(&RegionWork::encode, collected->batch);
+      start(&LeafWork::encode, collected->batch);
     } else {
       HAUL_TRY(collector_->store(*collected->batch));
       collected->batch->clear();
@@ -199,9 +222,11 @@ Status Copy::collect() {
     }
   }
   // Only now: after a failure a task may still be on its way to them.
+  parents_.close();
   suspects_.close();
   full_packs_.close();
-  return data_.close();
+  HAUL_TRY(data_.close());
+  return delta_.close();
 }
 
 Result<CopyResult> Copy::run() {
@@ -212,6 +237,9 @@ Result<CopyResult> Copy::run() {
     };
     launch([this] { return plan(); });
     launch([this] { return read(); });
+    for (std::size_t i = 0; context_.parent != nullptr && i < kParentThreads; ++i) {
+      launch([this] { return look_up_parents(); });
+    }
     for (PageCheckResult& result : looked_) launch([&] { return look_again(result); });
     launch([this] { return finish_packs(); });
     first_error_.guard([this] { return collect(); });
@@ -224,7 +252,8 @@ Result<CopyResult> Copy::run() {
   result.files_vanished = read_->files_vanished;
   result.vanished_with_directory = std::move(read_->vanished_with_directory);
   result.io_backend = std::move(read_->io_backend);
-  result.hole_bytes = collector_->hole_bytes();
+  result.hole_bytes = collector_->totals().hole_bytes;
+  result.changed_bytes = collector_->totals().changed_bytes;
   for (PageCheckResult& looked : looked_) {
     std::ranges::move(looked.bad_pages, std::back_inserter(result.pages.bad_pages));
     result.pages.reread_pages += looked.reread_pages;
@@ -236,7 +265,7 @@ Result<CopyResult> Copy::run() {
 
 Result<CopyResult> copy_files(const CopyContext& context) {
   auto work =
-      HAUL_TRY(RegionWork::open(*context.writer, context.codec, context.pages, context.workers));
+      HAUL_TRY(LeafWork::open(*context.writer, context.codec, context.pages, context.workers));
   auto map_encoder = HAUL_TRY(repository::ChunkEncoder::open(*context.writer, context.codec));
   return Copy(context, std::move(work), std::move(map_encoder)).run();
 }

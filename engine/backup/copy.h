@@ -1,17 +1,18 @@
-// Copies the planned files: reads many regions at once, checks pages, digests, stores what is new.
+// Copies the planned files: reads many leaves at once, checks pages, finds what has changed since
+// the parent, digests, stores what is new.
 //
 //   planner -> reader -> workers -> collector -> pack finisher
-//                 ^        | ^          |
-//                 |        v |          v
-//                 |     second look     |
-//                 +----- free batches --+
+//               ^  ^       | ^          |
+//               |  v       v |          v
+//               | parent  second look   |
+//               +------ free batches ---+
 //
-// Planner, reader (which owns the ring), second look, collector and finisher are threads that may
-// block; the workers are oneTBB's and only compute. A fixed number of batches goes round, so that
-// whichever stage is slow holds up all others and memory does not grow.
+// Planner, reader (which owns the ring), look-ups of the parent, second look, collector and
+// finisher are threads that may block; the workers are oneTBB's and only compute. A fixed number of
+// batches goes round, so that whichever stage is slow holds up all others and memory does not grow.
 //
 // Units:    sizes are bytes.
-// Memory:   kBatches batches of about 2 MiB, 32 bytes per leaf of open files.
+// Memory:   up to 16 batches of 4 to 12 MiB, 32 bytes per leaf of open files.
 // Threads:  copy_files() blocks its caller, which collects, and owns the others.
 // Errors:   io and permission of the source (naming the file), those of the chunk writer,
 //           interrupted; the first one stops everything.
@@ -24,6 +25,7 @@
 
 #include "engine/backup/backup.h"
 #include "engine/backup/page_check.h"
+#include "engine/backup/parent.h"
 #include "engine/backup/source_plan.h"
 #include "engine/repository/chunk_writer.h"
 #include "engine/repository/tree.h"
@@ -34,6 +36,7 @@ struct CopyContext {
   const SourceTree* source = nullptr;
   repository::ChunkWriter* writer = nullptr;
   repository::PackStream* metadata = nullptr;
+  Parent* parent = nullptr;  // null: everything is new
   PageCheckContext pages;
   compress::CodecChoice codec;
   std::size_t workers = 1;
@@ -55,6 +58,7 @@ struct CopyResult {
   PageCheckResult pages;
   std::uint64_t source_bytes = 0;
   std::uint64_t hole_bytes = 0;
+  std::uint64_t changed_bytes = 0;
   std::uint64_t files_vanished = 0;
   // Files that were planned and gone when opened; see check_vanished_directories().
   std::vector<std::string> vanished_with_directory;

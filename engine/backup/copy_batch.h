@@ -1,12 +1,13 @@
-// What travels through the copy: a batch of regions that were read together.
+// What travels through the copy: a batch of leaves that were read together.
 //
-// A batch is the unit of every stage (read -> digest -> look up -> encode -> store) and the only
-// thing that bounds the memory of a copy: there is a fixed number of them. One batch holds
-// consecutive regions of a large file, or several small files, or the end of the one and the
-// beginning of the other.
+// A batch is the unit of every stage (look up the parent -> read -> digest -> look up chunks ->
+// encode -> store) and the only thing that bounds the memory of a copy: there is a fixed number of
+// them. One batch holds a leaf of a large file (512 pages, as maps have them), or several small
+// files, or the end of the one and the beginning of the other.
 //
-// Units:    sizes and offsets are bytes.
-// Memory:   kBatchBytes of what was read, about as much for what is encoded.
+// Units:    sizes and offsets are bytes; pages are numbered within their leaf.
+// Memory:   a leaf's worth (4 MiB) of what was read, about as much for what is encoded, and where
+//           changed pages are gathered, as much again.
 // Threads:  a batch has one owner at a time; a CopiedFile belongs to the reader until it is
 //           finished opening, its map state to the collector.
 // Errors:   none of its own.
@@ -14,21 +15,24 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "engine/backup/source_plan.h"
 #include "engine/repository/chunk_writer.h"
 #include "engine/repository/file_map.h"
+#include "engine/repository/overlay.h"
 #include "io/aligned_buffer.h"
 
 namespace haul::backup {
 
-// One read: large enough for the device, small enough to spread a segment over all workers.
-inline constexpr std::size_t kBatchBytes = 1024 * 1024;
+inline constexpr std::size_t kBatchBytesMin = 4 * 1024 * 1024;
+// One read: large enough for the device, small enough for others to come in between.
+inline constexpr std::size_t kReadBytesMax = 1024 * 1024;
+inline constexpr std::size_t kLimitedReadBytesMax = 256 * 1024;  // where there is a rate limit
 // Files that one batch may touch: what bounds the open files of a copy.
-inline constexpr std::size_t kBatchFilesMax = 16;
+inline constexpr std::size_t kBatchFilesMax = 48;
 
 struct CopiedFile {
   PlannedFile planned;
@@ -36,62 +40,95 @@ struct CopiedFile {
   repository::FileShape shape;
   std::unique_ptr<io::File> file;
 
-  // The collector's: chunk ids as they come to be known.
-  struct OpenLeaf {
-    std::vector<repository::ChunkId> regions;
-    std::size_t regions_left = 0;
-  };
-  std::unordered_map<std::uint64_t, OpenLeaf> open_leaves;
+  // The collector's: leaves as they come to be known.
   std::vector<repository::ChunkId> leaf_ids;
   std::uint64_t leaves_left = 0;
 };
 
-// One region of one file.
-struct CopiedRegion {
+// One leaf of one file.
+struct CopiedLeaf {
   std::shared_ptr<CopiedFile> file;
   std::uint64_t number = 0;  // in the file
-  MutableByteSpan bytes;     // in the batch's memory
-  std::span<repository::Digest> digests;
+  MutableByteSpan bytes;     // in the batch's memory; of pages that were not read, anything
+  std::span<repository::Digest> digests;  // of the pages that were read
+  std::optional<repository::ParentLeaf> parent;
 
-  // The state after each stage: what is not yet known to be stored has to be encoded.
-  enum class State { read, hole, maybe_stored, stored, to_encode, encoded } state = State::read;
-  repository::ChunkId id;
-  repository::EncodedChunk chunk;  // encoded: borrows from the batch
+  repository::NewLeaf made;
+  // Its chunks among those of the batch.
+  std::size_t first_chunk = 0;
+  std::uint32_t changed_pages = 0;
 
-  std::uint64_t offset() const { return number * file->shape.region_bytes(); }
+  std::uint64_t offset() const { return number * file->shape.leaf_bytes(); }
+  std::uint32_t pages() const { return file->shape.leaf_pages(number); }
 };
 
-struct CopyBatch {
-  // `region_bytes` is what a whole region takes; `page_bytes` the cluster's page.
-  CopyBatch(std::size_t region_bytes, std::size_t page_bytes);
+// Pages that are stored together, unless they are there already.
+struct CopiedChunk {
+  ByteSpan bytes;  // where they were read, or gathered
+  std::span<const repository::Digest> digests;
+  std::uint32_t page_size_bytes = 0;
+  bool gathered = false;
 
-  // Consecutive regions of one file that one operation reads.
+  // The state after each stage: what is not yet known to be stored has to be encoded.
+  enum class State { maybe_stored, stored, to_encode, encoded } state = State::to_encode;
+  repository::ChunkId id;
+  repository::EncodedChunk chunk;  // encoded: borrows from the batch
+  repository::PackRef pack;        // stored
+};
+
+class CopyBatch {
+ public:
+  // A batch takes a leaf of a file with such pages at least.
+  explicit CopyBatch(std::size_t page_size_bytes);
+
+  // One operation.
   struct Read {
-    std::size_t first_region = 0;
-    std::size_t regions = 0;
-    MutableByteSpan bytes;  // rounded up to whole blocks, as direct reads demand
+    std::size_t leaf = 0;
+    std::uint64_t offset = 0;  // in the file
+    MutableByteSpan bytes;     // whole blocks, as direct reads demand
   };
 
   // Ready to be filled anew.
   void clear();
-  std::size_t room_bytes() const { return memory.size_bytes() - used_bytes; }
-  std::size_t files() const { return reads.size(); }
-  MutableByteSpan encoding_room() { return MutableByteSpan(encoded).subspan(used_encoded_bytes); }
-  // Appends a region of `size_bytes`, which fit into the room.
-  CopiedRegion& add_region(std::shared_ptr<CopiedFile> file, std::uint64_t number,
-                           std::size_t size_bytes);
+  std::size_t room_bytes() const { return memory_.size_bytes() - used_bytes_; }
+  // Room for another leaf of that size.
+  bool takes(std::size_t size_bytes) const {
+    return leaves.size() < kBatchFilesMax && io::whole_blocks(size_bytes) <= room_bytes();
+  }
+  MutableByteSpan memory() { return memory_.bytes(); }
+  // Appends a leaf that takes() fits.
+  CopiedLeaf& add_leaf(std::shared_ptr<CopiedFile> file, std::uint64_t number);
+  // Plans reads of all pages of every leaf, none larger than `size_max_bytes`.
+  void plan_reads(std::size_t size_max_bytes);
 
-  io::AlignedBuffer memory;
-  std::size_t used_bytes = 0;
-  std::vector<std::byte> encoded;  // all regions can be encoded into it one after another
-  std::size_t used_encoded_bytes = 0;
-  std::vector<repository::Digest> digests;
-  std::size_t used_digests = 0;
-  std::size_t page_bytes = 0;
+  // Memory for pages that are stored together and do not lie together; of all leaves no more than
+  // they have pages.
+  MutableByteSpan gathering_room(std::size_t size_bytes);
+  std::span<repository::Digest> digests_of_gathered(std::size_t pages);
+  MutableByteSpan encoding_room() {
+    return {encoded_.get() + used_encoded_bytes_, encoded_bytes_ - used_encoded_bytes_};
+  }
+  void use_encoding_room(std::size_t size_bytes) { used_encoded_bytes_ += size_bytes; }
 
-  std::vector<CopiedRegion> regions;
+  std::vector<CopiedLeaf> leaves;
+  std::vector<CopiedChunk> chunks;
   std::vector<Read> reads;
+  std::size_t next_read = 0;  // the first that was not submitted
   std::size_t reads_left = 0;
+
+ private:
+  io::AlignedBuffer memory_;
+  std::size_t used_bytes_ = 0;
+  std::unique_ptr<std::byte[]> gathered_;  // made when it is first needed
+  std::size_t used_gathered_bytes_ = 0;
+  // All chunks can be encoded into it one after another.
+  std::unique_ptr<std::byte[]> encoded_;
+  std::size_t encoded_bytes_ = 0;
+  std::size_t used_encoded_bytes_ = 0;
+  // By page read, then by page gathered.
+  std::vector<repository::Digest> digests_;
+  std::size_t used_digests_ = 0;
+  std::size_t page_size_bytes_ = 0;
 };
 
 }  // namespace haul::backup

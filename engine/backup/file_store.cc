@@ -64,8 +64,9 @@ Status FileStore::end_region() {
 }
 
 Status FileStore::end_leaf() {
-  leaf_ids_.push_back(HAUL_TRY(
-      repository::store_leaf(region_ids_, shape_, leaf_ids_.size(), encoder_, *streams_.metadata)));
+  leaf_ids_.push_back(
+      HAUL_TRY(repository::store_leaf(repository::plain_leaf(region_ids_, shape_, leaf_ids_.size()),
+                                      encoder_, *streams_.metadata)));
   region_ids_.clear();
   return ok();
 }

@@ -9,6 +9,7 @@
 //           there is not); interrupted.
 #pragma once
 
+#include <memory>
 #include <set>
 #include <stop_token>
 #include <string>
@@ -18,6 +19,7 @@
 #include "engine/backup/source_tree.h"
 #include "engine/postgres/backup_session.h"
 #include "engine/postgres/file_grammar.h"
+#include "engine/repository/parent_map.h"
 
 namespace haul::backup {
 
@@ -26,6 +28,8 @@ struct PlannedFile {
   bool relation = false;              // page structured
   std::uint32_t first_block = 0;      // of the file within its fork
   std::uint64_t size_hint_bytes = 0;  // when planned; the copy goes by its own look
+  // What the copy is overlaid on, if anything; the copy's to find.
+  std::shared_ptr<repository::ParentMap> parent = {};
 };
 
 struct PlannedDirectory {

@@ -13,32 +13,39 @@ using repository::TreeEntry;
 namespace {
 
 // A read is told by its batch and its number in the batch.
-std::uint64_t tag_of(std::size_t batch, std::size_t read) { return batch * kBatchFilesMax + read; }
+constexpr std::uint64_t kReadsOfBatchMax = 1U << 16;
+// Enough to keep any device busy.
+constexpr std::size_t kReadsInFlightMax = 128;
 
 }  // namespace
 
 SourceReader::SourceReader(Context context)
     : context_(std::move(context)), rate_(context_.bytes_per_second, *context_.clock) {
-  for (std::size_t i = context_.batches->size(); i-- > 0;) free_.push_back(i);
+  for (const auto& batch : *context_.batches) free_.push_back(batch.get());
 }
 
 void SourceReader::wake() { waker_.wake(); }
 
-void SourceReader::give_back(CopyBatch* batch) {
-  const auto& batches = *context_.batches;
-  const auto place = std::ranges::find(batches, batch, &std::unique_ptr<CopyBatch>::get);
-  HAUL_ASSERT(place != batches.end());
+void SourceReader::looked_up(CopyBatch* batch) {
   {
     const std::scoped_lock lock(mutex_);
-    free_.push_back(static_cast<std::size_t>(place - batches.begin()));
+    looked_up_.push_back(batch);
+  }
+  waker_.wake();
+}
+
+void SourceReader::give_back(CopyBatch* batch) {
+  {
+    const std::scoped_lock lock(mutex_);
+    free_.push_back(batch);
   }
   waker_.wake();
 }
 
 haul::Result<std::unique_ptr<io::Ring>> SourceReader::open_ring() {
   io::RingOptions options;
-  options.capacity = context_.batches->size() * kBatchFilesMax;
-  for (const auto& batch : *context_.batches) options.buffers.push_back(batch->memory.bytes());
+  options.capacity = kReadsInFlightMax;
+  for (const auto& batch : *context_.batches) options.buffers.push_back(batch->memory());
   return context_.rings(options);
 }
 
@@ -52,10 +59,11 @@ haul::Result<SourceReader::Result> SourceReader::run() {
   const std::stop_callback stopped(context_.stop, [this] { wake(); });
   while (!context_.stop.stop_requested()) {
     HAUL_TRY(fill());
-    const bool all_read = !file_ && batch_ == nullptr && ring_->in_flight() == 0;
+    const bool all_read = !file_ && batch_ == nullptr && looking_up_ == 0 && to_read_.empty() &&
+                          ring_->in_flight() == 0;
     if (all_read && context_.planned->exhausted()) return result_;
     std::optional<std::chrono::nanoseconds> timeout;
-    if (file_ && rate_.delay().count() > 0) timeout = rate_.delay();
+    if (!to_read_.empty() && rate_.delay().count() > 0) timeout = rate_.delay();
     for (io::RingCompletion& completion : ring_->wait(timeout, io::Ring::Idle::allowed)) {
       HAUL_TRY(complete(completion));
     }
@@ -67,13 +75,16 @@ haul::Result<SourceReader::Result> SourceReader::run() {
 Status SourceReader::fill() {
   charge_for_writing();
   for (;;) {
+    take_looked_up();
+    submit_reads();
     const bool more = file_ || HAUL_TRY(next_file());
-    if (!more || rate_.delay().count() > 0) {
+    if (!more) {
       seal_batch();  // what is there does not wait for what may come late
+      submit_reads();
       return ok();
     }
     if (batch_ == nullptr && !take_free_batch()) return ok();
-    fill_batch_from_file();
+    plan_leaf();
   }
 }
 
@@ -114,7 +125,7 @@ Status SourceReader::open(PlannedFile planned) {
   file->leaf_ids.resize(file->shape.leaves());
   file->leaves_left = file->shape.leaves();
   file_ = std::move(file);
-  next_region_ = 0;
+  next_leaf_ = 0;
   return ok();
 }
 
@@ -141,43 +152,63 @@ void SourceReader::charge_for_writing() {
 bool SourceReader::take_free_batch() {
   const std::scoped_lock lock(mutex_);
   if (free_.empty()) return false;
-  batch_number_ = free_.back();
+  batch_ = free_.back();
   free_.pop_back();
-  batch_ = (*context_.batches)[batch_number_].get();
   batch_->clear();
   return true;
 }
 
-// One read of as many regions as fit; the batch goes on when it is full.
-void SourceReader::fill_batch_from_file() {
-  const repository::FileShape& shape = file_->shape;
-  const std::size_t first_region = batch_->regions.size();
-  while (next_region_ < shape.regions()) {
-    const std::size_t size_bytes = shape.region_size(next_region_);
-    if (batch_->room_bytes() < size_bytes) break;
-    // With a limit the server's own requests should not queue up behind large ones.
-    if (context_.bytes_per_second > 0 && batch_->regions.size() > first_region) break;
-    batch_->add_region(file_, next_region_++, size_bytes);
-  }
-  const bool file_ends = next_region_ == shape.regions();
-  if (batch_->regions.size() > first_region) {
-    const CopyBatch::Read& planned = batch_->reads.back();
-    io::RingOperation read;
-    read.file = file_->file.get();
-    read.offset = batch_->regions[first_region].offset();
-    read.bytes = planned.bytes;
-    read.tag = tag_of(batch_number_, batch_->reads.size() - 1);
-    ++batch_->reads_left;
-    ring_->submit(read);
-    rate_.spend(planned.bytes.size());
-  }
-  if (file_ends) file_.reset();
-  if (!file_ends || batch_->files() == kBatchFilesMax || batch_->room_bytes() == 0) seal_batch();
+// One leaf more in the batch, which goes on when it is full.
+void SourceReader::plan_leaf() {
+  const auto size_bytes = static_cast<std::size_t>(file_->shape.leaf_size(next_leaf_));
+  if (!batch_->takes(size_bytes)) return seal_batch();
+  batch_->add_leaf(file_, next_leaf_);
+  if (++next_leaf_ == file_->shape.leaves()) file_.reset();
 }
 
 void SourceReader::seal_batch() {
   CopyBatch* const batch = std::exchange(batch_, nullptr);
-  if (batch != nullptr && batch->reads_left == 0) hand_on(batch);
+  if (batch == nullptr) return;
+  // With a limit the server's own requests should not queue up behind large ones.
+  batch->plan_reads(context_.bytes_per_second > 0 ? kLimitedReadBytesMax : kReadBytesMax);
+  const bool overlaid = std::ranges::any_of(
+      batch->leaves, [](const CopiedLeaf& leaf) { return leaf.file->planned.parent != nullptr; });
+  if (overlaid) {
+    ++looking_up_;
+    context_.look_up(batch);
+  } else {
+    to_read_.push_back(batch);
+  }
+}
+
+void SourceReader::take_looked_up() {
+  const std::scoped_lock lock(mutex_);
+  looking_up_ -= looked_up_.size();
+  to_read_.insert(to_read_.end(), looked_up_.begin(), looked_up_.end());
+  looked_up_.clear();
+}
+
+void SourceReader::submit_reads() {
+  while (!to_read_.empty() && ring_->in_flight() < ring_->capacity() &&
+         rate_.delay().count() <= 0) {
+    CopyBatch* const batch = to_read_.front();
+    const CopyBatch::Read& planned = batch->reads[batch->next_read];
+    io::RingOperation read;
+    read.file = batch->leaves[planned.leaf].file->file.get();
+    read.offset = planned.offset;
+    read.bytes = planned.bytes;
+    read.tag = number_of(batch) * kReadsOfBatchMax + batch->next_read;
+    ring_->submit(read);
+    rate_.spend(planned.bytes.size());
+    if (++batch->next_read == batch->reads.size()) to_read_.pop_front();
+  }
+}
+
+std::size_t SourceReader::number_of(const CopyBatch* batch) const {
+  const auto& batches = *context_.batches;
+  const auto place = std::ranges::find(batches, batch, &std::unique_ptr<CopyBatch>::get);
+  HAUL_ASSERT(place != batches.end());
+  return static_cast<std::size_t>(place - batches.begin());
 }
 
 void SourceReader::hand_on(CopyBatch* batch) {
@@ -186,12 +217,12 @@ void SourceReader::hand_on(CopyBatch* batch) {
 }
 
 Status SourceReader::complete(io::RingCompletion& completion) {
-  CopyBatch* const batch = (*context_.batches)[completion.tag / kBatchFilesMax].get();
-  const CopyBatch::Read& read = batch->reads[completion.tag % kBatchFilesMax];
+  CopyBatch* const batch = (*context_.batches)[completion.tag / kReadsOfBatchMax].get();
+  const CopyBatch::Read& read = batch->reads[completion.tag % kReadsOfBatchMax];
   const std::size_t got = HAUL_TRY(std::move(completion.outcome));
   // The file was truncated after its size was taken: zeros stand for what replay removes anyway.
   std::ranges::fill(read.bytes.subspan(got), std::byte{0});
-  if (--batch->reads_left == 0 && batch != batch_) hand_on(batch);
+  if (--batch->reads_left == 0) hand_on(batch);
   return ok();
 }
 

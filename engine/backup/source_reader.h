@@ -1,8 +1,8 @@
 // The first stage of the copy: opens the planned files and keeps many reads of them in flight.
 //
-// One thread owns the ring. It fills free batches in plan order and hands each on when the last of
-// its reads is there; so a large segment is spread over all workers and small files travel
-// together.
+// One thread owns the ring. It fills free batches with leaves in plan order, has those of files
+// with a parent looked up, submits the reads of each batch, and hands it on when the last of them
+// is there; so a large segment is spread over all workers and small files travel together.
 //
 // Units:    sizes are bytes.
 // Memory:   the batches it is given.
@@ -11,6 +11,7 @@
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <mutex>
 #include <stop_token>
@@ -38,7 +39,9 @@ class SourceReader {
     Clock* clock = nullptr;
     std::stop_token stop;
     BackupProgress* progress = nullptr;
-    // Takes a batch whose regions were all read; never blocks.
+    // Takes a batch in which files have a parent, and gives it to looked_up() later; never blocks.
+    std::function<void(CopyBatch*)> look_up;
+    // Takes a batch that was read; never blocks.
     std::function<void(CopyBatch*)> batch_read;
     // Takes a file without content; never blocks.
     std::function<void(std::shared_ptr<CopiedFile>)> empty_file;
@@ -56,7 +59,9 @@ class SourceReader {
   explicit SourceReader(Context context);
 
   haul::Result<Result> run();
-  // A batch whose regions are all stored, or given up.
+  // A batch whose leaves have their parents.
+  void looked_up(CopyBatch* batch);
+  // A batch whose leaves are all stored, or given up.
   void give_back(CopyBatch* batch);
   // There may be more to do: another planned file, a stop.
   void wake();
@@ -69,9 +74,12 @@ class SourceReader {
   Status vanished(const PlannedFile& planned, Error error);
   void charge_for_writing();
   bool take_free_batch();
-  void fill_batch_from_file();
+  void plan_leaf();
   void seal_batch();
+  void take_looked_up();
+  void submit_reads();
   void hand_on(CopyBatch* batch);
+  std::size_t number_of(const CopyBatch* batch) const;
   Status complete(io::RingCompletion& completion);
 
   const Context context_;
@@ -81,13 +89,15 @@ class SourceReader {
 
   // What is being read; the thread's own.
   std::shared_ptr<CopiedFile> file_;
-  std::uint64_t next_region_ = 0;
-  CopyBatch* batch_ = nullptr;  // being filled
-  std::size_t batch_number_ = 0;
+  std::uint64_t next_leaf_ = 0;
+  CopyBatch* batch_ = nullptr;       // being filled
+  std::deque<CopyBatch*> to_read_;   // with reads that were not submitted
+  std::size_t looking_up_ = 0;       // batches whose parents are being looked up
   std::uint64_t charged_bytes_ = 0;  // of what was stored
 
-  std::mutex mutex_;  // guards free_
-  std::vector<std::size_t> free_;
+  std::mutex mutex_;  // guards free_ and looked_up_
+  std::vector<CopyBatch*> free_;
+  std::vector<CopyBatch*> looked_up_;
   io::RingWaker waker_;
 };
 

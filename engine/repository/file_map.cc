@@ -35,9 +35,7 @@ Status finish_map(std::vector<ChunkId> leaf_ids, TreeEntry& entry, ChunkEncoder&
   return ok();
 }
 
-Result<ChunkId> store_leaf(std::span<const ChunkId> regions, const FileShape& shape,
-                           std::uint64_t leaf, ChunkEncoder& encoder, PackStream& metadata) {
-  if (std::ranges::all_of(regions, &ChunkId::is_zero)) return ChunkId{};
+MapLeaf plain_leaf(std::span<const ChunkId> regions, const FileShape& shape, std::uint64_t leaf) {
   MapLeaf content;
   std::uint32_t left = shape.leaf_pages(leaf);
   for (const ChunkId& id : regions) {
@@ -46,7 +44,39 @@ Result<ChunkId> store_leaf(std::span<const ChunkId> regions, const FileShape& sh
     left -= pages;
   }
   HAUL_ASSERT(left == 0);
-  return encoder.store_metadata(ChunkKind::map_leaf, encode_map_leaf(content), metadata);
+  return content;
+}
+
+std::optional<std::vector<ChunkId>> plain_regions(const MapLeaf& leaf, const FileShape& shape) {
+  std::vector<ChunkId> regions;
+  std::uint32_t left = leaf.pages();
+  for (const Extent& extent : leaf.extents) {
+    const bool is_hole = extent.chunk == Extent::kHole;
+    if (extent.pages != std::min(shape.chunk_pages, left) || extent.first_page != 0 ||
+        leaf.region_digests[regions.size()]) {
+      return std::nullopt;
+    }
+    regions.push_back(is_hole ? ChunkId{} : leaf.chunks[extent.chunk]);
+    left -= extent.pages;
+  }
+  return regions;
+}
+
+std::uint64_t hole_bytes(const MapLeaf& leaf, std::uint64_t size_bytes, const FileShape& shape) {
+  std::uint64_t holes = 0;
+  std::uint64_t offset = 0;
+  for (const Extent& extent : leaf.extents) {
+    const std::uint64_t size = std::min<std::uint64_t>(
+        std::uint64_t{extent.pages} * shape.page_size_bytes, size_bytes - offset);
+    if (extent.chunk == Extent::kHole) holes += size;
+    offset += size;
+  }
+  return holes;
+}
+
+Result<ChunkId> store_leaf(const MapLeaf& leaf, ChunkEncoder& encoder, PackStream& metadata) {
+  if (leaf.chunks.empty()) return ChunkId{};
+  return encoder.store_metadata(ChunkKind::map_leaf, encode_map_leaf(leaf), metadata);
 }
 
 namespace {

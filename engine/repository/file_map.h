@@ -43,10 +43,14 @@ struct FileShape {
 Status finish_map(std::vector<ChunkId> leaf_ids, TreeEntry& entry, ChunkEncoder& encoder,
                   PackStream& metadata);
 
-// Stores one leaf whose regions have these chunk ids (zero: hole); returns its id, zero when all
-// are holes.
-Result<ChunkId> store_leaf(std::span<const ChunkId> regions, const FileShape& shape,
-                           std::uint64_t leaf, ChunkEncoder& encoder, PackStream& metadata);
+// A leaf whose regions are these chunks (zero: hole).
+MapLeaf plain_leaf(std::span<const ChunkId> regions, const FileShape& shape, std::uint64_t leaf);
+// The other way round; nothing when a region is made of several chunks.
+std::optional<std::vector<ChunkId>> plain_regions(const MapLeaf& leaf, const FileShape& shape);
+// Of a leaf of so many bytes, what lies in holes.
+std::uint64_t hole_bytes(const MapLeaf& leaf, std::uint64_t size_bytes, const FileShape& shape);
+// Stores a leaf; returns its id, zero when all are holes.
+Result<ChunkId> store_leaf(const MapLeaf& leaf, ChunkEncoder& encoder, PackStream& metadata);
 
 // The leaves of a file one after another. Inlined content yields leaves as well.
 class FileMapReader {

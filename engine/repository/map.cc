@@ -23,16 +23,22 @@ std::uint32_t MapLeaf::pages() const {
   return total;
 }
 
-Digest MapLeaf::region_digest(std::size_t region, std::uint32_t chunk_pages) const {
+std::optional<Digest> MapLeaf::region_digest(std::size_t region, std::uint32_t chunk_pages) const {
   HAUL_ASSERT(region < region_digests.size());
   if (region_digests[region]) return *region_digests[region];
-  const std::uint32_t wanted = static_cast<std::uint32_t>(region) * chunk_pages;
+  const std::uint32_t begin = static_cast<std::uint32_t>(region) * chunk_pages;
+  const std::uint32_t region_pages = std::min(chunk_pages, pages() - begin);
   std::uint32_t page = 0;
+  bool only_holes = true;
   for (const Extent& extent : extents) {
-    if (page == wanted) return extent.chunk == Extent::kHole ? Digest{} : chunks[extent.chunk];
+    if (page == begin && is_whole_chunk(extent, region_pages)) return chunks[extent.chunk];
+    if (page >= begin && page < begin + region_pages) {
+      only_holes = only_holes && extent.chunk == Extent::kHole;
+    }
     page += extent.pages;
   }
-  return Digest{};
+  if (only_holes) return Digest{};
+  return std::nullopt;
 }
 
 void append_region(MapLeaf& leaf, const ChunkId& id, std::uint32_t pages) {
@@ -75,8 +81,7 @@ std::vector<std::byte> encode_map_leaf(const MapLeaf& leaf) {
 
 namespace {
 
-// Region by region: an extent never crosses into the next region, and without a stored digest the
-// region is one whole chunk or holes only.
+// Region by region: an extent never crosses into the next region, and holes have no digest.
 Status check_regions(const MapLeaf& leaf, std::uint32_t pages, std::uint32_t chunk_pages) {
   std::size_t next = 0;
   for (std::size_t region = 0; region < leaf.region_digests.size(); ++region) {
@@ -84,16 +89,13 @@ Status check_regions(const MapLeaf& leaf, std::uint32_t pages, std::uint32_t chu
         std::min(chunk_pages, pages - static_cast<std::uint32_t>(region) * chunk_pages);
     std::uint32_t filled = 0;
     bool only_holes = true;
-    const std::size_t first = next;
     while (filled < region_pages && next < leaf.extents.size()) {
       filled += leaf.extents[next].pages;
       only_holes = only_holes && leaf.extents[next].chunk == Extent::kHole;
       ++next;
     }
     if (filled != region_pages) return corrupt("extents do not fit the regions");
-    const bool derived = only_holes || is_whole_chunk(leaf.extents[first], region_pages);
     const auto& digest = leaf.region_digests[region];
-    if (!digest && !derived) return corrupt("a region's digest is missing");
     if (digest && (only_holes || digest->is_zero())) return corrupt("a hole has a digest");
   }
   if (next != leaf.extents.size()) return corrupt("extents do not fit the regions");

@@ -3,7 +3,7 @@
 // A leaf lists the chunks it draws on, then extents in page order: so many pages of that chunk from
 // that page on, or a hole of zeros. Per region (an aligned run of chunk_pages pages) it keeps the
 // digest that a chunk of exactly that region has: where the region is one whole chunk this is the
-// chunk's id, else it is stored.
+// chunk's id, else it is stored, unless a backup that did not read all of the region left it open.
 //
 // Units:    pages of the file's page size; the last page of a file may be short.
 // Memory:   one leaf: up to 512 chunk ids.
@@ -34,13 +34,14 @@ struct Extent {
 struct MapLeaf {
   std::vector<ChunkId> chunks;
   std::vector<Extent> extents;
-  // One per region of the leaf: nothing where the region is a hole or one whole chunk.
+  // One per region of the leaf: nothing where the region is a hole or one whole chunk, or where its
+  // digest is not known.
   std::vector<std::optional<Digest>> region_digests;
 
   std::uint32_t pages() const;
-  // The region digest, derived where it is not stored; zero for a hole. Asserts that the region
-  // exists.
-  Digest region_digest(std::size_t region, std::uint32_t chunk_pages) const;
+  // The region digest, derived where it is not stored; zero for a hole, nothing where it is not
+  // known. Asserts that the region exists.
+  std::optional<Digest> region_digest(std::size_t region, std::uint32_t chunk_pages) const;
   bool operator==(const MapLeaf&) const = default;
 };
 

@@ -17,6 +17,8 @@ Json statistics_to_json(const SnapshotStatistics& s) {
   json.set("files", s.files);
   json.set("source_bytes", s.source_bytes);
   json.set("hole_bytes", s.hole_bytes);
+  json.set("read_bytes", s.read_bytes);
+  json.set("changed_bytes", s.changed_bytes);
   json.set("stored_bytes", s.stored_bytes);
   json.set("chunks_stored", s.chunks_stored);
   json.set("chunks_found", s.chunks_found);
@@ -28,6 +30,10 @@ Result<SnapshotStatistics> statistics_from_json(const Json& json) {
   s.files = HAUL_TRY(json.uint_at("files"));
   s.source_bytes = HAUL_TRY(json.uint_at("source_bytes"));
   s.hole_bytes = HAUL_TRY(json.uint_at("hole_bytes"));
+  if (json.find("read_bytes") != nullptr) {
+    s.read_bytes = HAUL_TRY(json.uint_at("read_bytes"));
+    s.changed_bytes = HAUL_TRY(json.uint_at("changed_bytes"));
+  }
   s.stored_bytes = HAUL_TRY(json.uint_at("stored_bytes"));
   s.chunks_stored = HAUL_TRY(json.uint_at("chunks_stored"));
   s.chunks_found = HAUL_TRY(json.uint_at("chunks_found"));

@@ -121,7 +121,8 @@ Result<TreeEntry> store_file(const std::string& path, std::string_view content,
   for (std::uint64_t leaf = 0; leaf < shape.leaves(); ++leaf) {
     const std::string_view part = content.substr(leaf * shape.leaf_bytes(), shape.leaf_bytes());
     const std::vector<ChunkId> ids = HAUL_TRY(store_regions(shape, part, encoder, data));
-    leaves.push_back(HAUL_TRY(repository::store_leaf(ids, shape, leaf, encoder, metadata)));
+    leaves.push_back(HAUL_TRY(
+        repository::store_leaf(repository::plain_leaf(ids, shape, leaf), encoder, metadata)));
   }
   HAUL_TRY(repository::finish_map(std::move(leaves), entry, encoder, metadata));
   return entry;

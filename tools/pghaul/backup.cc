@@ -44,6 +44,9 @@ Result<BackupOptions> options_of(Context& context, const std::string& cluster) {
   HAUL_TRY(postgres::check_label(options.label));
   if (HAUL_TRY(settings.flag("offline"))) options.mode = BackupOptions::Mode::offline;
   if (HAUL_TRY(settings.flag("dry-run"))) options.run = BackupOptions::Run::dry;
+  const std::string type = settings.value_or("type", "auto");
+  if (type != "auto" && type != "full") return wrong_choice(settings, "type", "auto, full");
+  if (type == "full") options.type = BackupOptions::Type::full;
   options.workers = HAUL_TRY(worker_count(context));
   if (const auto rate = settings.value("rate")) {
     auto parsed = parse_size(*rate);
@@ -69,7 +72,7 @@ const char* phase_name(BackupProgress::Phase phase) {
 ProgressView view_of(const std::string& cluster, const BackupProgress& progress) {
   const BackupProgress::Phase phase = progress.phase;
   ProgressView view;
-  view.what = format("backup {}  full", cluster);
+  view.what = format("backup {}", cluster);
   view.phase = phase_name(phase);
   view.kind = phase == BackupProgress::Phase::copying ? ProgressView::Kind::counting
                                                       : ProgressView::Kind::waiting;
@@ -93,8 +96,13 @@ std::string summary_of(const BackupReport& report, std::chrono::nanoseconds dura
     bad_pages = format(", {} page checksum failure{}", facts.bad_page_count,
                        facts.bad_page_count == 1 ? "" : "s");
   }
-  return format("backup {} done: {} in {}, stored {}{}, WAL {}..{} ({})", report.snapshot.id,
-                print_size(statistics.source_bytes), print_duration(duration),
+  const std::string changed =
+      report.snapshot.parent.empty()
+          ? std::string()
+          : format(", {} changed since {}", print_size(statistics.changed_bytes),
+                   report.snapshot.parent);
+  return format("backup {} done: {} in {}{}, stored {}{}, WAL {}..{} ({})", report.snapshot.id,
+                print_size(statistics.source_bytes), print_duration(duration), changed,
                 print_size(statistics.stored_bytes), bad_pages, to_string(facts.start),
                 to_string(facts.stop), timelines_of(facts));
 }

@@ -151,6 +151,8 @@ Json backup_json(const repository::Snapshot& snapshot, const postgres::BackupFac
   json.set("files", snapshot.statistics.files);
   json.set("source_bytes", snapshot.statistics.source_bytes);
   json.set("hole_bytes", snapshot.statistics.hole_bytes);
+  json.set("read_bytes", snapshot.statistics.read_bytes);
+  json.set("changed_bytes", snapshot.statistics.changed_bytes);
   json.set("stored_bytes", snapshot.statistics.stored_bytes);
   json.set("start_lsn", to_string(facts.start));
   json.set("stop_lsn", to_string(facts.stop));

@@ -5,7 +5,7 @@
 
 #include "engine/backup/collector.h"
 #include "engine/backup/copy_batch.h"
-#include "engine/backup/region_work.h"
+#include "engine/backup/leaf_work.h"
 #include "engine/repository/repository.h"
 #include "io/posix_object_store.h"
 #include "io/sim_directory.h"
@@ -16,8 +16,7 @@
 namespace haul::backup {
 namespace {
 
-using repository::ChunkId;
-using State = CopiedRegion::State;
+using State = CopiedChunk::State;
 using testing::Each;
 using testing::ElementsAre;
 using testing::SizeIs;
@@ -25,6 +24,7 @@ using testing::SizeIs;
 constexpr std::uint32_t kPage = support::kFakePageSize;
 constexpr std::uint32_t kChunkPages = 8;
 constexpr std::size_t kRegion = std::size_t{kPage} * kChunkPages;
+constexpr std::size_t kLeaf = std::size_t{kPage} * repository::kLeafPages;
 
 class CopyStages : public testing::Test {
  protected:
@@ -43,14 +43,16 @@ class CopyStages : public testing::Test {
     const std::string lease = "20261123T02022" + std::to_string(backups++) + "Z-F";
     writer.emplace(*cluster, *index, lease, random);
     data.emplace(*writer, repository::PackStream::WhenFull::hand_out);
+    delta.emplace(*writer, repository::PackStream::WhenFull::hand_out);
     metadata.emplace(*writer);
     PageCheckContext pages;
     pages.page_size_bytes = kPage;
     pages.checksums = true;
-    work.emplace(RegionWork::open(*writer, {}, pages, 1).value());
+    work.emplace(LeafWork::open(*writer, {}, pages, 1).value());
     Collector::Context context;
     context.writer = &*writer;
     context.data = &*data;
+    context.delta = &*delta;
     context.metadata = &*metadata;
     context.finish_pack = [this](repository::PackWriter pack) {
       ++packs_handed_out;
@@ -65,6 +67,7 @@ class CopyStages : public testing::Test {
   }
   void end() {
     ASSERT_TRUE(data->close());
+    ASSERT_TRUE(delta->close());
     ASSERT_TRUE(metadata->close());
     ASSERT_TRUE(writer->finish());
   }
@@ -85,12 +88,18 @@ class CopyStages : public testing::Test {
     made->leaves_left = made->shape.leaves();
     return made;
   }
-  // Puts a region with this content into a batch, as if it had been read.
-  void fill(CopyBatch& batch, const std::shared_ptr<CopiedFile>& from, std::uint64_t number,
-            const std::string& content) {
-    const auto size = from->shape.region_size(number);
-    CopiedRegion& region = batch.add_region(from, number, size);
-    std::memcpy(region.bytes.data(), content.data() + number * kRegion, size);
+  // Puts a leaf with this content into a batch, as if it had been read.
+  static void fill(CopyBatch& batch, const std::shared_ptr<CopiedFile>& from, std::uint64_t number,
+                   const std::string& content) {
+    const CopiedLeaf& leaf = batch.add_leaf(from, number);
+    std::memcpy(leaf.bytes.data(), content.data() + number * kLeaf, leaf.bytes.size());
+  }
+  // A file of one leaf through all stages; its entry.
+  repository::TreeEntry copy_file(const std::string& path, const std::string& content) {
+    CopyBatch batch(kPage);
+    fill(batch, file(path, content), 0, content);
+    copy(batch);
+    return entries.back();
   }
   // Through all stages.
   void copy(CopyBatch& batch) {
@@ -102,7 +111,7 @@ class CopyStages : public testing::Test {
   }
   static std::vector<State> states(const CopyBatch& batch) {
     std::vector<State> all;
-    for (const CopiedRegion& region : batch.regions) all.push_back(region.state);
+    for (const CopiedChunk& chunk : batch.chunks) all.push_back(chunk.state);
     return all;
   }
 
@@ -116,8 +125,9 @@ class CopyStages : public testing::Test {
   std::unique_ptr<repository::Index> index;
   std::optional<repository::ChunkWriter> writer;
   std::optional<repository::PackStream> data;
+  std::optional<repository::PackStream> delta;
   std::optional<repository::PackStream> metadata;
-  std::optional<RegionWork> work;
+  std::optional<LeafWork> work;
   std::optional<Collector> collector;
   BackupProgress progress;
   std::vector<repository::TreeEntry> entries;
@@ -131,80 +141,74 @@ std::string noise(std::size_t size, std::uint64_t seed) {
   return bytes;
 }
 
-TEST_F(CopyStages, ConsecutiveRegionsOfAFileAreOneRead) {
-  const std::string content = noise(4 * kRegion, 1);
-  const auto from = file("1", content);
-  CopyBatch batch(kRegion, kPage);
-  for (std::uint64_t i = 0; i < 3; ++i) batch.add_region(from, i, kRegion);
-  ASSERT_THAT(batch.reads, SizeIs(1));
-  EXPECT_EQ(batch.reads[0].regions, 3U);
-  EXPECT_EQ(batch.reads[0].bytes.size(), 3 * kRegion);
-  EXPECT_EQ(batch.room_bytes(), kBatchBytes - 3 * kRegion);
+TEST_F(CopyStages, ReadsCoverEveryLeafAndAreAligned) {
+  CopyBatch batch(kPage);
+  const std::vector<std::size_t> sizes = {1, kPage, 4097, kLeaf / 2, 17};
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    batch.add_leaf(file(std::to_string(i), noise(sizes[i], i)), 0);
+  }
+  batch.plan_reads(kLeaf / 8);
+  EXPECT_EQ(batch.reads_left, 4U + 4U);
+  std::vector<std::size_t> read(sizes.size());
+  for (const CopyBatch::Read& each : batch.reads) {
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(each.bytes.data()) % io::kDirectAlignment, 0U);
+    EXPECT_EQ(each.bytes.size() % io::kDirectAlignment, 0U);
+    EXPECT_EQ(each.offset, read[each.leaf]);
+    read[each.leaf] += each.bytes.size();
+  }
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    EXPECT_EQ(read[i], io::whole_blocks(sizes[i]));
+    EXPECT_EQ(batch.leaves[i].bytes.size(), sizes[i]);
+    EXPECT_EQ(batch.leaves[i].digests.size(), (sizes[i] + kPage - 1) / kPage);
+  }
+}
+
+TEST_F(CopyStages, BatchTakesWhatFits) {
+  CopyBatch batch(kPage);
+  const std::size_t room = batch.room_bytes();
+  EXPECT_GE(room, kLeaf);
+  EXPECT_TRUE(batch.takes(room));
+  EXPECT_FALSE(batch.takes(room + 1));
+  const auto from = file("1", noise(kLeaf, 1));
+  batch.add_leaf(from, 0);
+  EXPECT_EQ(batch.room_bytes(), room - kLeaf);
   batch.clear();
-  EXPECT_EQ(batch.room_bytes(), kBatchBytes);
-  EXPECT_THAT(batch.reads, SizeIs(0));
+  EXPECT_EQ(batch.room_bytes(), room);
+  const auto tiny = file("2", "x");
+  for (std::size_t i = 0; i < kBatchFilesMax; ++i) batch.add_leaf(tiny, 0);
+  EXPECT_FALSE(batch.takes(1));
 }
 
-TEST_F(CopyStages, RegionsThatDoNotFollowEachOtherAreReadApart) {
-  const auto from = file("1", noise(4 * kRegion, 1));
-  const auto other = file("2", noise(kRegion, 2));
-  CopyBatch batch(kRegion, kPage);
-  batch.add_region(from, 0, kRegion);
-  batch.add_region(from, 2, kRegion);
-  batch.add_region(other, 0, kRegion);
-  EXPECT_EQ(batch.files(), 3U);
-}
-
-// Direct reads begin at whole blocks: the region after a short one does too.
-TEST_F(CopyStages, EveryReadIsAligned) {
-  CopyBatch batch(kRegion, kPage);
-  const std::vector<std::size_t> sizes = {1, kPage, 4097, kRegion, 17};
-  for (std::size_t i = 0; i < sizes.size(); ++i) {
-    batch.add_region(file(std::to_string(i), noise(sizes[i], i)), 0, sizes[i]);
-  }
-  for (const CopyBatch::Read& read : batch.reads) {
-    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(read.bytes.data()) % io::kDirectAlignment, 0U);
-    EXPECT_EQ(read.bytes.size() % io::kDirectAlignment, 0U);
-  }
-  for (std::size_t i = 0; i < sizes.size(); ++i) {
-    EXPECT_EQ(batch.regions[i].bytes.size(), sizes[i]);
-    EXPECT_EQ(batch.regions[i].digests.size(), (sizes[i] + kPage - 1) / kPage);
-  }
-}
-
-TEST_F(CopyStages, RegionLargerThanABatchMakesTheBatchLarger) {
-  const CopyBatch batch(4 * kBatchBytes, kPage);
-  EXPECT_EQ(batch.room_bytes(), 4 * kBatchBytes);
+TEST_F(CopyStages, BatchHoldsALeafOfTheLargestPages) {
+  CopyBatch batch(32 * 1024);
+  EXPECT_TRUE(batch.takes(32 * 1024 * repository::kLeafPages));
 }
 
 TEST_F(CopyStages, FullBatchOfIncompressibleRegionsIsEncoded) {
-  const std::string content = noise(kBatchBytes, 3);
+  CopyBatch batch(kPage);
+  const std::string content = noise(batch.room_bytes(), 3);
   const auto from = file("1", content);
-  CopyBatch batch(kRegion, kPage);
-  for (std::uint64_t i = 0; i < kBatchBytes / kRegion; ++i) fill(batch, from, i, content);
+  for (std::uint64_t i = 0; i < from->shape.leaves(); ++i) fill(batch, from, i, content);
   ASSERT_TRUE(work->digest(0, batch));
+  EXPECT_THAT(batch.chunks, SizeIs(content.size() / kRegion));
   EXPECT_THAT(states(batch), Each(State::encoded));
 }
 
 TEST_F(CopyStages, ZerosAreAHoleAndNotStored) {
   const std::string content = std::string(kRegion, '\0') + noise(kRegion, 4);
-  const auto from = file("1", content);
-  CopyBatch batch(kRegion, kPage);
-  fill(batch, from, 0, content);
-  fill(batch, from, 1, content);
-  copy(batch);
-  EXPECT_THAT(states(batch), ElementsAre(State::hole, State::encoded));
-  EXPECT_EQ(collector->hole_bytes(), kRegion);
+  const repository::TreeEntry entry = copy_file("1", content);
+  EXPECT_EQ(collector->totals().hole_bytes, kRegion);
+  EXPECT_EQ(collector->totals().changed_bytes, kRegion);
   EXPECT_EQ(writer->statistics().chunks_stored, 1U);
-  ASSERT_THAT(entries, SizeIs(1));
-  EXPECT_TRUE(entries[0].ids[0].is_zero());
-  EXPECT_FALSE(entries[0].ids[1].is_zero());
+  ASSERT_THAT(entry.ids, SizeIs(2));
+  EXPECT_TRUE(entry.ids[0].is_zero());
+  EXPECT_FALSE(entry.ids[1].is_zero());
 }
 
 TEST_F(CopyStages, OneContentInTwoBatchesAtOnceIsStoredOnce) {
   const std::string content = noise(kRegion, 5);
-  CopyBatch first(kRegion, kPage);
-  CopyBatch second(kRegion, kPage);
+  CopyBatch first(kPage);
+  CopyBatch second(kPage);
   fill(first, file("1", content), 0, content);
   fill(second, file("2", content), 0, content);
   // Neither knows of the other when it is digested.
@@ -224,7 +228,7 @@ TEST_F(CopyStages, OneContentInTwoBatchesAtOnceIsStoredOnce) {
 
 TEST_F(CopyStages, ContentOfAnEarlierBackupIsFoundAndNotEncoded) {
   const std::string content = noise(kRegion, 6);
-  CopyBatch batch(kRegion, kPage);
+  CopyBatch batch(kPage);
   fill(batch, file("1", content), 0, content);
   copy(batch);
   end();
@@ -244,12 +248,10 @@ TEST_F(CopyStages, ContentOfAnEarlierBackupIsFoundAndNotEncoded) {
 // A filter may say "perhaps" of what is not there.
 TEST_F(CopyStages, ContentThatIsNotFoundAfterAllIsEncodedAndStored) {
   const std::string content = noise(2 * kRegion, 7);
-  const auto from = file("1", content);
-  CopyBatch batch(kRegion, kPage);
-  fill(batch, from, 0, content);
-  fill(batch, from, 1, content);
+  CopyBatch batch(kPage);
+  fill(batch, file("1", content), 0, content);
   ASSERT_TRUE(work->digest(0, batch));
-  batch.regions[0].state = State::maybe_stored;
+  batch.chunks[0].state = State::maybe_stored;
   EXPECT_TRUE(collector->look_up(batch).value());
   EXPECT_THAT(states(batch), ElementsAre(State::to_encode, State::encoded));
   ASSERT_TRUE(work->encode(0, batch));
@@ -258,27 +260,25 @@ TEST_F(CopyStages, ContentThatIsNotFoundAfterAllIsEncodedAndStored) {
   EXPECT_EQ(writer->statistics().chunks_stored, 2U);
 }
 
-TEST_F(CopyStages, LeavesAreFinishedInWhateverOrderTheirRegionsCome) {
-  constexpr std::size_t kRegionsPerLeaf = repository::kLeafPages / kChunkPages;
-  const std::string content = noise((kRegionsPerLeaf + 2) * kRegion, 8);
+TEST_F(CopyStages, LeavesMayComeInAnyOrder) {
+  const std::string content = noise(2 * kLeaf + 2 * kRegion, 8);
   const auto from = file("1", content);
-  for (std::uint64_t i = from->shape.regions(); i-- > 0;) {
+  for (std::uint64_t i = from->shape.leaves(); i-- > 0;) {
     EXPECT_THAT(entries, SizeIs(0));
-    CopyBatch batch(kRegion, kPage);
+    CopyBatch batch(kPage);
     fill(batch, from, i, content);
     copy(batch);
   }
   ASSERT_THAT(entries, SizeIs(1));
   EXPECT_EQ(entries[0].content, repository::ContentKind::map);
-  EXPECT_TRUE(from->open_leaves.empty());
   EXPECT_EQ(progress.bytes_done, content.size());
 }
 
 TEST_F(CopyStages, FullPacksAreHandedOut) {
   const std::string content = noise(3 << 20, 9);  // packs are 1 MiB
   const auto from = file("1", content);
-  for (std::uint64_t i = 0; i < from->shape.regions(); ++i) {
-    CopyBatch batch(kRegion, kPage);
+  for (std::uint64_t i = 0; i < from->shape.leaves(); ++i) {
+    CopyBatch batch(kPage);
     fill(batch, from, i, content);
     copy(batch);
   }
@@ -290,7 +290,7 @@ TEST_F(CopyStages, FullPacksAreHandedOut) {
 TEST_F(CopyStages, WrongPageMakesABatchSuspect) {
   std::string content = support::fake_relation(kChunkPages, 0, 1);
   const auto from = file("1", content);
-  CopyBatch batch(kRegion, kPage);
+  CopyBatch batch(kPage);
   fill(batch, from, 0, content);
   EXPECT_FALSE(work->has_suspects(batch));
   content[5 * kPage + 4000] ^= 1;

@@ -74,7 +74,7 @@ TEST(CommandLine, WhatIsWrongIsNamedInOneLine) {
            {{"bakup"}, "bakup"},
            {{"--repo=x", "backup"}, "--repo=x"},
            {{"backup", "--nonsense"}, "--nonsense"},
-           {{"backup", "--type=full"}, "--type"},
+           {{"backup", "--kind=full"}, "--kind"},
            {{"init", "--cluster=x"}, "--cluster"},
            {{"backup", "--host"}, "--host"},
            {{"backup", "stray"}, "stray"},

@@ -279,7 +279,8 @@ TEST_F(Commands, InfoListsBackups) {
   const Json::Array backups = *json.array_at("backups").value();
   ASSERT_THAT(backups, SizeIs(2));
   EXPECT_EQ(backups[0].string_at("backup").value(), first);
-  EXPECT_EQ(backups[1].string_at("kind").value(), "full");
+  EXPECT_EQ(backups[0].string_at("kind").value(), "full");
+  EXPECT_EQ(backups[1].string_at("kind").value(), "overlaid");
 }
 
 TEST_F(Commands, InfoListsTheOthersBesideADamagedOne) {

@@ -58,7 +58,7 @@ TEST(MapLeaf, AppendedChunkIsListedOnce) {
 TEST(MapLeaf, RegionDigestIsTheChunksIdOrWhatIsStoredOrZero) {
   const MapLeaf plain = plain_leaf();
   EXPECT_EQ(plain.region_digest(0, kChunkPages), id_of(1));
-  EXPECT_TRUE(plain.region_digest(1, kChunkPages).is_zero());
+  EXPECT_EQ(plain.region_digest(1, kChunkPages), Digest{});
   EXPECT_EQ(plain.region_digest(2, kChunkPages), id_of(2));
   EXPECT_EQ(mixed_leaf().region_digest(0, kChunkPages), id_of(9));
 }
@@ -166,16 +166,26 @@ TEST(MapLeaf, PagesThatNoExtentCoversAreCorrupt) {
   EXPECT_EQ(code_of(decode_map_leaf(bytes, 70, kChunkPages)), ErrorCode::corrupt);
 }
 
-TEST(MapLeaf, MixedRegionWithoutADigestIsCorrupt) {
+// A backup that does not read all of a region cannot know its digest.
+TEST(MapLeaf, MixedRegionMayLeaveItsDigestOpen) {
   MapLeaf leaf = mixed_leaf();
   leaf.region_digests[0].reset();
-  EXPECT_EQ(code_of(decode(leaf)), ErrorCode::corrupt);
+  EXPECT_EQ(decode(leaf).value(), leaf);
+  EXPECT_EQ(leaf.region_digest(0, kChunkPages), std::nullopt);
 }
 
-TEST(MapLeaf, PartOfAChunkWithoutADigestIsCorrupt) {
+TEST(MapLeaf, PartOfAChunkHasNoDigestOfItsOwn) {
   MapLeaf leaf = plain_leaf();
   leaf.extents[2].first_page = 1;
-  EXPECT_EQ(code_of(decode(leaf)), ErrorCode::corrupt);
+  EXPECT_EQ(decode(leaf).value(), leaf);
+  EXPECT_EQ(leaf.region_digest(2, kChunkPages), std::nullopt);
+}
+
+TEST(MapLeaf, RegionOfSeveralHolesHasTheZeroDigest) {
+  MapLeaf leaf;
+  leaf.extents = {{Extent::kHole, 0, 20}, {Extent::kHole, 0, 12}};
+  leaf.region_digests.resize(1);
+  EXPECT_EQ(leaf.region_digest(0, kChunkPages), Digest{});
 }
 
 TEST(MapLeaf, HoleWithADigestIsCorrupt) {

@@ -279,7 +279,7 @@ struct MapFixture : StoredTreeFixture {
       std::vector<ChunkId> regions((shape.leaf_pages(leaf) + shape.chunk_pages - 1) /
                                    shape.chunk_pages);
       for (std::size_t i = 0; i < regions.size(); i += 2) regions[i] = id_of(leaf, i);
-      leaf_ids[leaf] = store_leaf(regions, shape, leaf, encoder, metadata).value();
+      leaf_ids[leaf] = store_leaf(plain_leaf(regions, shape, leaf), encoder, metadata).value();
     }
     HAUL_ASSERT(finish_map(std::move(leaf_ids), entry, encoder, metadata).has_value());
     return entry;

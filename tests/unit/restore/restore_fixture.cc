@@ -194,9 +194,9 @@ void BackupBuilder::store(TreeEntry entry, std::string_view content) {
     std::vector<ChunkId> leaves;
     for (std::uint64_t leaf = 0; leaf < shape.leaves(); ++leaf) {
       const auto rest = std::span(regions).subspan(leaf * per_leaf);
-      leaves.push_back(repository::store_leaf(rest.first(std::min(per_leaf, rest.size())), shape,
-                                              leaf, *encoder_, metadata_)
-                           .value());
+      const auto content_of_leaf =
+          repository::plain_leaf(rest.first(std::min(per_leaf, rest.size())), shape, leaf);
+      leaves.push_back(repository::store_leaf(content_of_leaf, *encoder_, metadata_).value());
     }
     HAUL_ASSERT(repository::finish_map(std::move(leaves), entry, *encoder_, metadata_).has_value());
   }

@@ -1,6 +1,6 @@
 // The computing stages of the copy, for oneTBB workers: they look at memory and nothing else.
 //
-// Units:    sizes are bytes.
+// Units:    sizes are bytes; pages are numbered within their leaf.
 // Memory:   per worker what a codec needs.
 // Threads:  one call at a time per worker number.
 // Errors:   io (an encoding that does not decode to its source).
@@ -13,28 +13,34 @@
 
 namespace haul::backup {
 
-class RegionWork {
+class LeafWork {
  public:
-  static Result<RegionWork> open(repository::ChunkWriter& writer, compress::CodecChoice codec,
-                                 const PageCheckContext& pages, std::size_t workers);
+  static Result<LeafWork> open(repository::ChunkWriter& writer, compress::CodecChoice codec,
+                               const PageCheckContext& pages, std::size_t workers);
 
   // True when a page of the batch does not look as it should, so that someone has to look again.
   bool has_suspects(const CopyBatch& batch) const;
-  // Gives every region its id; regions of zeros become holes, what is certainly new is encoded.
+  // Finds out what has changed since the parent, makes each leaf and the chunks that it needs
+  // stored, and encodes those that are certainly new.
   Status digest(std::size_t worker, CopyBatch& batch);
   // Encodes what the look-up did not find.
   Status encode(std::size_t worker, CopyBatch& batch);
 
  private:
-  RegionWork(repository::ChunkWriter& writer, const PageCheckContext& pages)
+  LeafWork(repository::ChunkWriter& writer, const PageCheckContext& pages)
       : writer_(&writer), pages_(pages) {}
+  std::uint32_t chunk_pages() const { return writer_->cluster().parameters.chunk_pages; }
+  void digest_leaf(CopyBatch& batch, CopiedLeaf& leaf) const;
+  // Its id is the caller's to set.
+  static CopiedChunk& add_chunk(CopyBatch& batch, const CopiedLeaf& leaf,
+                                const repository::NewChunk& plan);
 
   repository::ChunkWriter* writer_;
   PageCheckContext pages_;
   std::vector<repository::ChunkEncoder> encoders_;  // by worker
 };
 
-// How a region is described to the page check.
-PageChecker::Region page_check_region(const CopiedRegion& region);
+// How a leaf is described to the page check.
+PageChecker::Region page_check_region(const CopiedLeaf& leaf);
 
 }  // namespace haul::backup
