@@ -11,6 +11,7 @@ import os
 import pwd
 import shutil
 import signal
+import stat
 import statistics
 import subprocess
 import sys
@@ -159,10 +160,40 @@ def drop_caches():
     Path("/proc/sys/vm/drop_caches").write_text("3\n")
 
 
-def add_options(parser):
-    """What every script takes."""
+def pgbackrest(user, server, directory, *settings):
+    """A command line with a configuration and a repository of its own, its stanza created."""
+    user.run(["mkdir", "-p", directory / "repo", directory / "log", directory / "lock"])
+    config = directory / "pgbackrest.conf"
+    config.write_text("\n".join([
+        "[global]", f"repo1-path={directory}/repo", f"log-path={directory}/log",
+        f"lock-path={directory}/lock", "log-level-console=warn", "log-level-file=off",
+        "archive-async=n", *settings, "", "[main]", f"pg1-path={server.pgdata}",
+        f"pg1-socket-path={server.socket_directory}", "pg1-user=postgres", ""]))
+    command = ["pgbackrest", f"--config={config}", "--stanza=main"]
+    user.run([*command, "stanza-create"])
+    return command
+
+
+def files_of_backup(user, pghaul, repository, pgdata):
+    """The files of the newest backup that also lie in the cluster: not its label."""
+    listing = user.run([pghaul, "ls", "--repo", repository, "latest", "--json"]).json()
+    paths = [entry["path"] for entry in listing["entries"] if entry["kind"] == "file"]
+    return [path for path in paths if is_regular(pgdata / path)]
+
+
+def is_regular(path):
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def add_options(parser, takes_cluster=True):
+    """What every script takes; one without --pgdata makes a cluster of its own."""
     here = Path(__file__).resolve().parent
-    parser.add_argument("--pgdata", type=Path, required=True, help="a cluster of make-cluster's")
+    if takes_cluster:
+        parser.add_argument("--pgdata", type=Path, required=True,
+                            help="a cluster of make-cluster's")
     parser.add_argument("--work", type=Path, default=Path("/var/tmp"),
                         help="where the scratch directory is made, on the device to be measured")
     parser.add_argument("--build", type=Path, default=here.parent / "build" / "release",
@@ -181,6 +212,8 @@ def check(options):
         raise Failure("must run as root, which alone can drop the page cache")
     if options.rounds < 1:
         raise Failure("--rounds must be at least 1")
+    if "pgdata" not in options:
+        return
     if (options.pgdata / "postmaster.pid").exists():
         raise Failure(f"a server runs in {options.pgdata}, or did not end cleanly")
     if options.pgdata.stat().st_dev != options.work.stat().st_dev:

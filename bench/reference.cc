@@ -5,6 +5,11 @@
 //                                               files of 64 MiB, as packs are
 //   reference restore STORED DIRECTORY OUT      reads STORED's files, writes files of the names and
 //                                               sizes of DIRECTORY's to OUT
+//   reference changed OLD NEW [-Z CODEC]        compares two copies of a data directory and
+//                                               compresses the pages of NEW that OLD does not have
+//                                               (bench/changed_pages.h; default lz4)
+//
+// Options of the first two:
 //
 //   --files LIST         of DIRECTORY only the files of this list, one path a line
 //   --io uring|threads   the back end (default: uring where the kernel allows it)
@@ -20,6 +25,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
@@ -33,6 +39,7 @@
 
 #include "base/format.h"
 #include "base/json.h"
+#include "bench/changed_pages.h"
 #include "bench/paced_copy.h"
 #include "io/aligned_buffer.h"
 #include "io/posix_directory.h"
@@ -118,7 +125,9 @@ Result<Request> parse(const std::vector<std::string>& arguments) {
     }
   }
   if (plain.size() != 4 || (plain[0] != "backup" && plain[0] != "restore")) {
-    return usage("reference backup DIRECTORY BYTES OUT | restore STORED DIRECTORY OUT [OPTION...]");
+    return usage(
+        "reference backup DIRECTORY BYTES OUT | restore STORED DIRECTORY OUT [OPTION...] | "
+        "changed OLD NEW [-Z CODEC]");
   }
   if (request.bytes_per_second > 0 && !request.depth) {
     return usage("--rate needs --depth N: trials are made as fast as possible");
@@ -258,7 +267,27 @@ double cpu_seconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
+Status run_changed(const std::vector<std::string>& arguments) {
+  const bool has_codec = arguments.size() == 5 && arguments[3] == "-Z";
+  if (arguments.size() != 3 && !has_codec) return usage("reference changed OLD NEW [-Z CODEC]");
+  compress::CodecChoice codec;
+  if (has_codec) codec = HAUL_TRY(compress::parse_codec_choice(arguments[4]));
+  const auto before = HAUL_TRY(io::open_posix_directory(arguments[1]));
+  const auto after = HAUL_TRY(io::open_posix_directory(arguments[2]));
+  const auto begin = std::chrono::steady_clock::now();
+  const bench::ChangedPages changed = HAUL_TRY(bench::changed_pages(*before, *after, codec));
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
+  Json json = Json::object();
+  json.set("changed_pages", changed.pages);
+  json.set("changed_bytes", changed.bytes);
+  json.set("compressed_bytes", changed.compressed_bytes);
+  json.set("seconds", elapsed.count());
+  std::puts(json.dump().c_str());
+  return ok();
+}
+
 Status run(const std::vector<std::string>& arguments) {
+  if (!arguments.empty() && arguments[0] == "changed") return run_changed(arguments);
   const Request request = HAUL_TRY(parse(arguments));
   const Plan plan = HAUL_TRY(make_plan(request));
   const RingSetting setting =
