@@ -10,9 +10,11 @@
 namespace haul::postgres {
 namespace {
 
+// Tables take the low bits.
 std::uint64_t mixed(std::uint64_t value) {
+  value ^= value >> 32;
   value *= 0x9E37'79B9'7F4A'7C15;
-  return value ^ (value >> 32);
+  return value ^ (value >> 29);
 }
 
 std::uint64_t hash_of(const RelationFork& fork) {
