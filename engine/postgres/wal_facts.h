@@ -99,10 +99,14 @@ struct EndOfRecovery {
 struct ParameterChange {
   WalLevel wal_level = WalLevel::minimal;
   bool wal_log_hints = false;
+
+  bool operator==(const ParameterChange&) const = default;
 };
 
 struct FullPageWritesChange {
   bool full_page_writes = false;
+
+  bool operator==(const FullPageWritesChange&) const = default;
 };
 
 struct BackupEnd {

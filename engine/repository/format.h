@@ -48,7 +48,8 @@ enum class ObjectKind : std::uint16_t {
   index_run = 5,
   wal_segment = 6,
   wal_file = 7,
-  wal_piece = 8
+  wal_piece = 8,
+  wal_changes = 9
 };
 
 const char* to_string(ObjectKind kind);

@@ -77,6 +77,10 @@ class Sorter {
       inventory_.pieces.push_back(*std::move(piece));
       return true;
     }
+    if (auto changes = wal::parse_changes_key(layout, object.key)) {
+      inventory_.changes.push_back(*std::move(changes));
+      return true;
+    }
     const std::string_view lease = beneath(object.key, layout.leases());
     if (!repository::is_backup_name(lease)) return false;
     inventory_.leases.emplace_back(lease);

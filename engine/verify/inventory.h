@@ -14,6 +14,7 @@
 
 #include "engine/repository/cluster.h"
 #include "engine/repository/findings.h"
+#include "engine/wal/segment_changes.h"
 #include "engine/wal/wal_layout.h"
 #include "engine/wal/wal_piece.h"
 
@@ -31,7 +32,8 @@ struct Inventory {
   std::vector<std::string> leases;
   std::vector<WalFile> wal;
   std::vector<wal::PieceKey> pieces;  // of segments that are being streamed
-  std::uint64_t bytes = 0;            // of everything of this cluster
+  std::vector<wal::ChangesKey> changes;
+  std::uint64_t bytes = 0;  // of everything of this cluster
 
   // A pack is there with this size.
   bool has(const repository::PackRef& pack, std::uint64_t size_bytes) const;

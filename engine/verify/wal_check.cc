@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/flow/workers.h"
+#include "engine/wal/segment_changes.h"
 #include "engine/wal/wal_object.h"
 #include "engine/wal/wal_piece.h"
 
@@ -34,11 +35,25 @@ Status check_pieces(const Cluster& cluster, const Inventory& inventory, const Wa
   return ok();
 }
 
+// Small as well. Those of other rules are not used by anyone, and no damage.
+Status check_changes(const Cluster& cluster, const Inventory& inventory, const WalCheckRun& run,
+                     repository::Findings& findings) {
+  for (const wal::ChangesKey& key : inventory.changes) {
+    if (run.stop.stop_requested()) return Error(ErrorCode::interrupted, "interrupted");
+    const auto read = wal::read_changes(cluster, key);
+    if (read || read.error().code() == ErrorCode::unsupported) continue;
+    if (!is_damage(read.error())) return read.error();
+    findings.add(read.error().message());
+  }
+  return ok();
+}
+
 }  // namespace
 
 Status check_wal(const Cluster& cluster, const Inventory& inventory, const WalCheckRun& run,
                  repository::Findings& findings) {
   HAUL_TRY(check_pieces(cluster, inventory, run, findings));
+  HAUL_TRY(check_changes(cluster, inventory, run, findings));
   flow::FirstError first_error(run.stop);
   std::atomic<std::size_t> next = 0;
   const std::vector<WalFile>& files = inventory.wal;

@@ -1,5 +1,6 @@
 #include "engine/wal/wal_object.h"
 
+#include <algorithm>
 #include <numeric>
 #include <span>
 
@@ -238,6 +239,32 @@ Result<std::vector<std::byte>> read_wal_content(const Cluster& cluster, const Wa
     return Error(ErrorCode::corrupt, format("{}: header and content disagree", name));
   }
   return content;
+}
+
+Result<WalFrames> WalFrames::open(const Cluster& cluster, const WalKey& key) {
+  const std::string name = key_of(cluster, key);
+  WalFrames frames(name, HAUL_TRY(cluster.store->open(name)));
+  frames.header_ = HAUL_TRY(read_header(cluster, key, *frames.object_));
+  std::uint64_t at = kWalHeaderBytes + frames.count() * kFrameEntryBytes;
+  for (const StoredFrame& frame : frames.header_.frames) {
+    frames.offsets_.push_back(at);
+    at += frame.stored_bytes;
+  }
+  return frames;
+}
+
+Result<ByteSpan> WalFrames::read(std::size_t number) {
+  const StoredFrame& frame = header_.frames.at(number);
+  stored_.resize(frame.stored_bytes);
+  HAUL_TRY(object_->read_at(offsets_[number], stored_));
+  content_.resize(frame_size(header_.content_bytes, number));
+  // A frame of zeros is not stored.
+  if (frame.stored_bytes == 0) std::ranges::fill(content_, std::byte{0});
+  Status decoded = decode_frame(frame, stored_, content_, decompressor_);
+  if (!decoded) {
+    return std::move(decoded).take_error().with_context(format("{}: frame {}", name_, number));
+  }
+  return ByteSpan(content_);
 }
 
 }  // namespace haul::wal

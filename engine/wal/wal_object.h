@@ -12,6 +12,9 @@
 // Format:   docs/format.md, "WAL objects".
 #pragma once
 
+#include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "compress/checksum.h"
@@ -69,5 +72,30 @@ Result<WalHeader> read_wal_header(const repository::Cluster& cluster, const WalK
 // The content, every byte of the object checked, and that it is what its name says.
 Result<std::vector<std::byte>> read_wal_content(const repository::Cluster& cluster,
                                                 const WalKey& key);
+
+// An object frame by frame, for whoever needs a part of it, or not all of it at once. The checksums
+// of header and frames are verified, those of the whole content are not.
+class WalFrames {
+ public:
+  // not_found when there is no such object.
+  static Result<WalFrames> open(const repository::Cluster& cluster, const WalKey& key);
+
+  const WalHeader& header() const { return header_; }
+  std::size_t count() const { return header_.frames.size(); }
+  // The content of one frame, valid until the next call.
+  Result<ByteSpan> read(std::size_t number);
+
+ private:
+  WalFrames(std::string name, std::unique_ptr<io::ObjectReader> object)
+      : name_(std::move(name)), object_(std::move(object)) {}
+
+  std::string name_;
+  std::unique_ptr<io::ObjectReader> object_;
+  WalHeader header_;
+  std::vector<std::uint64_t> offsets_;  // of the frames in the object
+  std::vector<std::byte> stored_;
+  std::vector<std::byte> content_;
+  compress::Decompressor decompressor_;
+};
 
 }  // namespace haul::wal

@@ -2,7 +2,9 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "engine/repository/framed_object.h"
 #include "engine/repository/repository.h"
+#include "engine/wal/segment_changes.h"
 #include "engine/wal/timeline_history.h"
 #include "engine/wal/wal_archive.h"
 #include "engine/wal/wal_piece.h"
@@ -144,12 +146,56 @@ void run_wal_piece_name(ByteSpan input) {
 
 std::vector<Input> wal_piece_name_seeds() { return {to_input(bytes_of(piece_name().text()))}; }
 
+SegmentChanges changes_example() {
+  SegmentChanges changes;
+  changes.system_identifier = kSystem;
+  changes.server_major = 15;
+  changes.segment_size_bytes = 16U << 20;
+  changes.segment = {TimelineId{1}, 10 * 256 + 3};
+  changes.begin = Lsn{changes.segment.start(16U << 20).value + 40};
+  changes.end = Lsn{changes.segment.end(16U << 20).value + 40};
+  changes.changes.events.push_back(
+      {changes.begin, postgres::ParameterChange{postgres::WalLevel::replica, false}});
+  postgres::ChangedBlocks& blocks = changes.changes.blocks;
+  blocks.add_database({1663, 4});
+  const postgres::RelationFork fork{{1663, 5, 16384}, postgres::Fork::main};
+  blocks.add(fork, 3);
+  for (std::uint32_t block = 600; block < 700; ++block) blocks.add(fork, block);
+  blocks.lower_limit({{1663, 5, 16385}, postgres::Fork::init}, 0);
+  return changes;
+}
+
+// The input as the body of an object whose checksum is good. What is accepted is written again as
+// it was, and adds up.
+void run_wal_changes(ByteSpan input) {
+  const repository::Cluster cluster = repository().cluster("main").value();
+  const ChangesKey key{kSystem, parse_wal_name("000000010000000A00000003").value()};
+  const std::string name = changes_key(cluster.layout, key);
+  const Input object = repository::frame_object(repository::ObjectKind::wal_changes,
+                                                cluster.repository, name, input);
+  const auto changes = decode_changes(cluster, key, object);
+  HAUL_ASSERT(!decode_changes(cluster, key, input));
+  if (!changes) return;
+  HAUL_ASSERT(encode_changes(cluster, *changes) == object);
+  postgres::ChangedBlocks merged;
+  merged.merge(changes->changes.blocks);
+  HAUL_ASSERT(merged == changes->changes.blocks);
+}
+
+std::vector<Input> wal_changes_seeds() {
+  const repository::Cluster cluster = repository().cluster("main").value();
+  Input object = encode_changes(cluster, changes_example()).value();
+  object.erase(object.begin(), object.begin() + repository::kFrameHeaderBytes);
+  return {object};
+}
+
 constexpr Target kTargets[] = {
     {"wal_object", run_wal_object, wal_object_seeds},
     {"timeline_history", run_timeline_history, timeline_history_seeds},
     {"wal_file_name", run_wal_file_name, wal_file_name_seeds},
     {"wal_piece", run_wal_piece, wal_piece_seeds},
     {"wal_piece_name", run_wal_piece_name, wal_piece_name_seeds},
+    {"wal_changes", run_wal_changes, wal_changes_seeds},
 };
 
 }  // namespace

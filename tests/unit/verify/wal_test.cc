@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "engine/wal/segment_changes.h"
 #include "engine/wal/wal_archive.h"
 #include "engine/wal/wal_piece.h"
 #include "tests/support/fake_cluster.h"
@@ -112,6 +113,23 @@ TEST_F(VerifyWal, PiecesAreCheckedAndBelong) {
   repository.put(key, std::string(text_of(*object)));
   EXPECT_THAT(repository.verify(Depth::structure).value().damage, IsEmpty());
   flip(key, wal::kPieceHeaderBytes);
+  EXPECT_THAT(repository.verify(Depth::structure).value().damage, ElementsAre(HasSubstr(key)));
+}
+
+// What was found in a segment, kept beside it.
+TEST_F(VerifyWal, ChangesAreCheckedAndBelong) {
+  wal::SegmentChanges changes;
+  changes.system_identifier = kFakeSystemIdentifier;
+  changes.server_major = 15;
+  changes.segment_size_bytes = 1U << 20;
+  changes.segment = {TimelineId{1}, 3};
+  changes.begin = Lsn{(3U << 20) + 40};
+  changes.end = Lsn{(4U << 20) + 40};
+  ASSERT_TRUE(wal::keep_changes(repository.cluster(), changes));
+  const std::string key = keys[0] + ".changes";
+  EXPECT_THAT(repository.verify(Depth::structure).value().damage, IsEmpty());
+  EXPECT_EQ(repository.verify(Depth::data).value().wal_files, 3U);
+  flip(key, 70);
   EXPECT_THAT(repository.verify(Depth::structure).value().damage, ElementsAre(HasSubstr(key)));
 }
 

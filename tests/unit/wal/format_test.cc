@@ -12,6 +12,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "engine/wal/segment_changes.h"
 #include "engine/wal/wal_inventory.h"
 #include "tests/support/memory_object_store.h"
 #include "tests/unit/wal/wal_fixture.h"
@@ -63,6 +64,8 @@ TEST(WalFormatDocument, LimitsAreThoseOfTheCode) {
   EXPECT_TRUE(states("bytes of a WAL segment at most", kWalSegmentBytesMax));
   EXPECT_TRUE(states("bytes of another WAL file at most", kWalTextBytesMax));
   EXPECT_TRUE(states("bytes of a WAL object at most", kWalObjectBytesMax));
+  EXPECT_TRUE(states("bytes of changes at most", kChangesObjectBytesMax));
+  EXPECT_TRUE(text.contains(format("which records count, and as what: {};", kChangesRules)));
   EXPECT_TRUE(text.contains(format("| 64 | 4 | frame size: {} |", kFrameBytes)));
 }
 
