@@ -118,11 +118,18 @@ class Planner {
 
 }  // namespace
 
+// Another chunk has another id, so that a leaf in which something has changed draws lots anew. The
+// number of its chunks would not do: it may stay the same, or even, for ever.
+bool gives_chunks_up(const ParentLeaf& parent, std::uint64_t leaf_number) {
+  std::uint64_t lot = leaf_number;
+  for (const ChunkId& id : parent.map.chunks) lot += id.tag();
+  return lot % kTidyingTurn == 0;
+}
+
 PageSet pages_to_move(const ParentLeaf& parent, std::span<const PageFate> fates,
                       std::uint32_t chunk_pages, std::uint64_t leaf_number) {
   PageSet moving;
-  // The number of chunks changes from one backup to the next, and so does whose turn it is.
-  if ((leaf_number + parent.chunks.size()) % kTidyingTurn != 0) return moving;
+  if (!gives_chunks_up(parent, leaf_number)) return moving;
   auto budget = static_cast<std::size_t>(std::ranges::count(fates, PageFate::changed));
   std::vector<std::vector<std::uint16_t>> live = live_pages(parent, fates);
   std::erase_if(live,

@@ -42,6 +42,9 @@ struct LeafPlan {
   std::uint32_t changed_pages = 0;  // without those that only move
 };
 
+// Whether it is the leaf's turn to give up chunks.
+bool gives_chunks_up(const ParentLeaf& parent, std::uint64_t leaf_number);
+
 // The pages whose chunks should be given up when so many pages change, were they at hand.
 PageSet pages_to_move(const ParentLeaf& parent, std::span<const PageFate> fates,
                       std::uint32_t chunk_pages, std::uint64_t leaf_number);
