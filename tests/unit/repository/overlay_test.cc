@@ -589,7 +589,7 @@ TEST(PagesToMove, AreThoseOfTheEmptiestChunksWithinTheBudget) {
 }
 
 TEST(PagesToMove, AreNotThoseOfAChunkThatIsMoreThanHalfAlive) {
-  EXPECT_THAT(Emptied(12).moving_by_region(), ElementsAre(0, 4, 3, 2, 1, 0, 0, 0));
+  EXPECT_THAT(Emptied(24).moving_by_region(), ElementsAre(0, 4, 3, 2, 1, 0, 0, 0));
 }
 
 TEST(Overlay, ChunksThatAreGivenUpLeaveTheTable) {
