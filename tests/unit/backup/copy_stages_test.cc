@@ -115,11 +115,11 @@ class CopyStages : public testing::Test {
     begin();
     const auto to = file(before.path, content);
     for (std::uint64_t number = 0; number < to->shape.leaves(); ++number) {
-      batch.clear();
-      fill(batch, to, number, content);
+      over.clear();
+      fill(over, to, number, content);
       const repository::FileShape shape{before.size_bytes, kPage, kChunkPages};
-      if (number < shape.leaves()) batch.leaves[0].parent = leaf_of(before, number);
-      copy(batch);
+      if (number < shape.leaves()) over.leaves[0].parent = leaf_of(before, number);
+      copy(over);
     }
     EXPECT_THAT(findings.lines(), IsEmpty());
     return entries.back();
@@ -158,7 +158,7 @@ class CopyStages : public testing::Test {
   std::optional<LeafWork> work;
   std::optional<Collector> collector;
   BackupProgress progress;
-  CopyBatch batch{kPage};  // of the last leaf that copy_over() copied
+  CopyBatch over{kPage};  // of the last leaf that copy_over() copied
   std::vector<repository::TreeEntry> entries;
   int backups = 0;
   int packs_handed_out = 0;
@@ -335,7 +335,7 @@ TEST_F(CopyStages, UnchangedFileHasItsParentsEntryAndNothingToStore) {
   const auto before = copy_file("1", content);
   const auto after = copy_over(before, content);
   EXPECT_EQ(after, before);
-  EXPECT_THAT(batch.chunks, IsEmpty());
+  EXPECT_THAT(over.chunks, IsEmpty());
   EXPECT_EQ(changed_pages(), 0U);
   end();
   EXPECT_EQ(writer->statistics().chunks_stored, 0U);
@@ -406,7 +406,7 @@ TEST_F(CopyStages, PageThatBecameZerosIsAHoleAndComesBack) {
   const auto second = copy_over(first, holed);
   EXPECT_EQ(changed_pages(), 0U);
   EXPECT_EQ(collector->totals().hole_bytes, kPage);
-  EXPECT_THAT(batch.chunks, IsEmpty());
+  EXPECT_THAT(over.chunks, IsEmpty());
   const auto third = copy_over(second, holed);
   EXPECT_EQ(third, second);
   const auto fourth = copy_over(third, content);
@@ -419,9 +419,9 @@ TEST_F(CopyStages, PageThatBecameZerosIsAHoleAndComesBack) {
 TEST_F(CopyStages, ShortLastPageGrowsShrinksAndMoves) {
   const std::string content = noise(3 * kRegion, 16);
   auto entry = copy_file("1", content.substr(0, kRegion + 2 * kPage + 100));
-  for (const std::size_t size :
-       {kRegion + 2 * kPage + 101, kRegion + 2 * kPage + 99, kRegion + 3 * kPage,
-        kRegion + 5 * kPage + 1, 2 * kRegion + 7, kRegion - 1, kPage + 1, kPage}) {
+  for (const std::size_t size : std::vector<std::size_t>{
+           kRegion + 2 * kPage + 101, kRegion + 2 * kPage + 99, kRegion + 3 * kPage,
+           kRegion + 5 * kPage + 1, 2 * kRegion + 7, kRegion - 1, kRegion / 8 + 1, kRegion / 8}) {
     const std::string now = content.substr(0, size);
     entry = copy_over(entry, now);
     EXPECT_LE(changed_pages(), 8U) << size;
@@ -439,13 +439,13 @@ TEST_F(CopyStages, RegionWithoutADigestIsComparedByTags) {
   entry = copy_over(entry, content);
   end();
   begin();
-  batch.clear();
-  fill(batch, file("1", content), 0, content);
-  batch.leaves[0].parent = leaf_of(entry);
-  auto& digests = batch.leaves[0].parent->map.region_digests;
+  over.clear();
+  fill(over, file("1", content), 0, content);
+  over.leaves[0].parent = leaf_of(entry);
+  auto& digests = over.leaves[0].parent->map.region_digests;
   ASSERT_TRUE(digests[0]);
   digests[0].reset();
-  copy(batch);
+  copy(over);
   EXPECT_EQ(changed_pages(), 0U);
   EXPECT_EQ(entries.back().ids, entry.ids);  // the digest is known again
 }
@@ -458,14 +458,14 @@ TEST_F(CopyStages, PagesOfAChunkThatIsGoneAreStoredAnew) {
   entry = copy_over(entry, content);
   end();
   begin();
-  batch.clear();
-  fill(batch, file("1", content), 0, content);
-  batch.leaves[0].parent = leaf_of(entry);
-  repository::ParentLeaf& parent = *batch.leaves[0].parent;
+  over.clear();
+  fill(over, file("1", content), 0, content);
+  over.leaves[0].parent = leaf_of(entry);
+  repository::ParentLeaf& parent = *over.leaves[0].parent;
   parent.chunks[parent.pages[3].chunk].usable = false;
-  ASSERT_TRUE(work->digest(0, batch));
-  EXPECT_EQ(batch.leaves[0].changed_pages, 1U);
-  ASSERT_THAT(batch.chunks, SizeIs(1));
+  ASSERT_TRUE(work->digest(0, over));
+  EXPECT_EQ(over.leaves[0].changed_pages, 1U);
+  ASSERT_THAT(over.chunks, SizeIs(1));
 }
 
 // Equal digests say more than tags.

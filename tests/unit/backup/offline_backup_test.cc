@@ -243,7 +243,9 @@ TEST_F(OfflineBackup, FileThatCameBackUnderTheSameNameIsAnother) {
 // chain still reads back what was there when it was made.
 TEST_F(OfflineBackup, EveryBackupOfARandomChainReadsBack) {
   SeededRandom dice(11);
-  const auto below = [&](std::size_t bound) { return dice.next() % bound; };
+  const auto below = [&](std::size_t bound) {
+    return static_cast<std::uint32_t>(dice.next() % bound);
+  };
   std::map<std::string, std::string> files;
   std::vector<std::pair<repository::Snapshot, std::map<std::string, std::string>>> chain;
   std::uint64_t seed = 0;
@@ -251,12 +253,12 @@ TEST_F(OfflineBackup, EveryBackupOfARandomChainReadsBack) {
     files[format("base/5/{}", 16390 + 7 * i)] =
         fake_relation(i == 0 ? 1200 : 1 + below(90), 0, ++seed);
   }
-  for (int link = 0; link < 30; ++link) {
+  for (std::uint32_t link = 0; link < 30; ++link) {
     for (auto& [path, content] : files) {
       put(path, content);
       const std::size_t pages = content.size() / kFakePageSize;
       for (std::size_t i = below(12); i > 0 && pages > 0; --i) {
-        const auto block = static_cast<std::uint32_t>(below(pages));
+        const auto block = below(pages);
         content.replace(
             block * kFakePageSize, kFakePageSize,
             below(5) == 0 ? std::string(kFakePageSize, '\0') : fake_page(block, link, ++seed));

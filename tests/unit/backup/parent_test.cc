@@ -209,7 +209,7 @@ TEST_F(ParentBackup, FilesOfADamagedPartOfTheTreeAreNotFoundAndAFindingTells) {
   for (const File& file : files) {
     const auto found = parent->find(file.path);
     ASSERT_TRUE(found);
-    missing += *found == nullptr ? 1 : 0;
+    missing += *found == nullptr ? 1U : 0U;
   }
   EXPECT_EQ(missing, node.children[1].entries);
   EXPECT_GE(findings.count(), 1U);

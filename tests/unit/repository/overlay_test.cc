@@ -559,7 +559,7 @@ struct Emptied {
   std::vector<std::size_t> moving_by_region() const {
     std::vector<std::size_t> counts(8);
     const PageSet pages = moving();
-    for (std::size_t page = 0; page < kPages; ++page) counts[page / 8] += pages[page] ? 1 : 0;
+    for (std::size_t page = 0; page < kPages; ++page) counts[page / 8] += pages[page] ? 1U : 0U;
     return counts;
   }
 
