@@ -1,6 +1,6 @@
 #include "engine/repository/tree_store.h"
 
-#include <set>
+#include <utility>
 
 #include "base/format.h"
 
@@ -67,64 +67,74 @@ Result<TreeRootId> TreeWriter::finish() {
 
 namespace {
 
-// What is known about a part before it is read; nothing about the root.
-struct Expected {
-  std::optional<std::uint64_t> entries;
-  std::optional<std::uint8_t> level;
-};
-
-class Walk {
- public:
-  Walk(ChunkReader& chunks, const EntryVisitor& visit, const DamageVisitor& on_damage)
-      : chunks_(chunks), visit_(visit), on_damage_(on_damage) {}
-
-  Status leaf(const ChunkId& id, const Expected& expected);
-  Status node(const ChunkId& id, const Expected& expected);
-
- private:
-  Result<std::vector<TreeEntry>> read_leaf(const ChunkId& id, const Expected& expected);
-  Result<TreeNode> read_node(const ChunkId& id, const Expected& expected);
-  Status damaged(const Error& error) const;
-
-  ChunkReader& chunks_;
-  const EntryVisitor& visit_;
-  const DamageVisitor& on_damage_;
-  std::optional<TreeEntry> last_;
-  std::set<ChunkId> nodes_seen_;
-};
-
 Error corrupt(std::string_view what) { return Error(ErrorCode::corrupt, format("tree: {}", what)); }
 
-Status Walk::damaged(const Error& error) const {
-  if (!on_damage_ || error.code() != ErrorCode::corrupt) return error;
-  return on_damage_(error);
+}  // namespace
+
+TreeCursor::TreeCursor(ChunkReader& chunks, const TreeRootId& root, DamageVisitor on_damage)
+    : chunks_(&chunks), on_damage_(std::move(on_damage)) {
+  if (!root.id.is_zero()) root_ = root;
 }
 
-Result<std::vector<TreeEntry>> Walk::read_leaf(const ChunkId& id, const Expected& expected) {
-  const ChunkBytes bytes = HAUL_TRY(chunks_.read(ChunkKind::tree_leaf, id, kMetadataChunkBytesMax));
-  auto entries = HAUL_TRY(decode_tree_leaf(*bytes, chunks_.cluster().parameters.chunk_pages));
+Result<std::optional<TreeEntry>> TreeCursor::next() {
+  while (next_entry_ == leaf_.size()) {
+    Status entered = ok();
+    if (root_) {
+      const TreeRootId root = *std::exchange(root_, std::nullopt);
+      entered = enter(root.id, root.kind, {});
+    } else if (open_.empty()) {
+      return std::nullopt;
+    } else {
+      entered = enter_next_child();
+    }
+    if (entered) continue;
+    if (!on_damage_ || entered.error().code() != ErrorCode::corrupt) return entered.error();
+    HAUL_TRY(on_damage_(entered.error()));
+  }
+  return std::move(leaf_[next_entry_++]);
+}
+
+Status TreeCursor::enter_next_child() {
+  OpenNode& parent = open_.back();
+  if (parent.next_child == parent.node.children.size()) {
+    open_.pop_back();
+    return ok();
+  }
+  const TreeChild child = parent.node.children[parent.next_child++];
+  const auto below = static_cast<std::uint8_t>(parent.node.level - 1);
+  return enter(child.id, below == 0 ? ChunkKind::tree_leaf : ChunkKind::tree_node,
+               {child.entries, below});
+}
+
+Status TreeCursor::enter(const ChunkId& id, ChunkKind kind, const Expected& expected) {
+  if (kind == ChunkKind::tree_node) {
+    open_.push_back({HAUL_TRY(read_node(id, expected)), 0});
+    return ok();
+  }
+  std::vector<TreeEntry> entries = HAUL_TRY(read_leaf(id, expected));
+  // Across leaves too, or a hostile tree could name a path twice.
+  if (last_ && !entry_less(*last_, entries.front())) return corrupt("leaves are not in order");
+  last_ = entries.back();
+  leaf_ = std::move(entries);
+  next_entry_ = 0;
+  return ok();
+}
+
+Result<std::vector<TreeEntry>> TreeCursor::read_leaf(const ChunkId& id, const Expected& expected) {
+  const ChunkBytes bytes =
+      HAUL_TRY(chunks_->read(ChunkKind::tree_leaf, id, kMetadataChunkBytesMax));
+  auto entries = HAUL_TRY(decode_tree_leaf(*bytes, chunks_->cluster().parameters.chunk_pages));
   if (expected.entries && entries.size() != *expected.entries) {
     return corrupt("a node and its leaf disagree on the entries");
   }
   return entries;
 }
 
-Status Walk::leaf(const ChunkId& id, const Expected& expected) {
-  auto entries = read_leaf(id, expected);
-  if (!entries) return damaged(entries.error());
-  // Across leaves too, or a hostile tree could name a path twice.
-  if (last_ && !entry_less(*last_, entries->front())) {
-    return damaged(corrupt("leaves are not in order"));
-  }
-  for (const TreeEntry& entry : *entries) HAUL_TRY(visit_(entry));
-  last_ = std::move(entries->back());
-  return ok();
-}
-
-Result<TreeNode> Walk::read_node(const ChunkId& id, const Expected& expected) {
+Result<TreeNode> TreeCursor::read_node(const ChunkId& id, const Expected& expected) {
   // With damage tolerated, nodes that name the same nodes over and over would never end.
   if (!nodes_seen_.insert(id).second) return corrupt("a node occurs twice");
-  const ChunkBytes bytes = HAUL_TRY(chunks_.read(ChunkKind::tree_node, id, kMetadataChunkBytesMax));
+  const ChunkBytes bytes =
+      HAUL_TRY(chunks_->read(ChunkKind::tree_node, id, kMetadataChunkBytesMax));
   TreeNode node = HAUL_TRY(decode_tree_node(*bytes));
   if (expected.level && node.level != *expected.level) {
     return corrupt("a node is at the wrong level");
@@ -137,24 +147,11 @@ Result<TreeNode> Walk::read_node(const ChunkId& id, const Expected& expected) {
   return node;
 }
 
-Status Walk::node(const ChunkId& id, const Expected& expected) {
-  const auto node = read_node(id, expected);
-  if (!node) return damaged(node.error());
-  const auto below = static_cast<std::uint8_t>(node->level - 1);
-  for (const TreeChild& child : node->children) {
-    const Expected of_child{child.entries, below};
-    HAUL_TRY(below == 0 ? leaf(child.id, of_child) : this->node(child.id, of_child));
-  }
-  return ok();
-}
-
-}  // namespace
-
 Status walk_tree(ChunkReader& chunks, const TreeRootId& root, const EntryVisitor& visit,
                  const DamageVisitor& on_damage) {
-  if (root.id.is_zero()) return ok();
-  Walk walk(chunks, visit, on_damage);
-  return root.kind == ChunkKind::tree_leaf ? walk.leaf(root.id, {}) : walk.node(root.id, {});
+  TreeCursor cursor(chunks, root, on_damage);
+  while (const auto entry = HAUL_TRY(cursor.next())) HAUL_TRY(visit(*entry));
+  return ok();
 }
 
 }  // namespace haul::repository

@@ -8,6 +8,7 @@
 #include "engine/restore/restore.h"
 #include "engine/wal/wal_archive.h"
 #include "engine/wal/wal_inventory.h"
+#include "tools/pghaul/backup_changes.h"
 #include "tools/pghaul/commands.h"
 #include "tools/pghaul/json_output.h"
 #include "tools/pghaul/quantity.h"
@@ -74,6 +75,8 @@ Row row_of(const Backup& backup) {
           kind_of(backup.snapshot),
           to_iso8601(backup.snapshot.finished),
           print_size(backup.snapshot.statistics.source_bytes),
+          print_size(backup.snapshot.statistics.read_bytes),
+          print_size(backup.snapshot.statistics.changed_bytes),
           print_size(backup.snapshot.statistics.stored_bytes),
           wal_of(backup.facts),
           recoverable_to(backup.window),
@@ -97,8 +100,8 @@ void print_table(Context& context, const std::vector<Row>& rows) {
 
 // A damaged snapshot hides neither the others nor itself.
 Result<int> list_backups(Context& context, const repository::Cluster& cluster) {
-  std::vector<Row> rows = {{"backup", "kind", "finished", "size", "stored", "WAL", "recoverable to",
-                            "bad pages", "label"}};
+  std::vector<Row> rows = {{"backup", "kind", "finished", "size", "read", "changed", "stored",
+                            "WAL", "recoverable to", "bad pages", "label"}};
   Archive archive;
   HAUL_TRY(read_archive(cluster, archive));
   Json array = Json::array();
@@ -144,6 +147,9 @@ void print_details(Context& context, const Backup& backup) {
   line("label", facts.label);
   line("size", format("{} in {} files", print_size(snapshot.statistics.source_bytes),
                       snapshot.statistics.files));
+  if (!snapshot.parent.empty()) line("parent", snapshot.parent);
+  line("changed", format("{} of {} read", print_size(snapshot.statistics.changed_bytes),
+                         print_size(snapshot.statistics.read_bytes)));
   line("stored", format("{} new, {} packs in all", print_size(snapshot.statistics.stored_bytes),
                         snapshot.packs.size()));
   line("chunks", format("{} stored, {} found", snapshot.statistics.chunks_stored,
@@ -168,20 +174,91 @@ void print_details(Context& context, const Backup& backup) {
   }
 }
 
+// As many as a screen has room for; JSON names more.
+constexpr std::size_t kFilesShown = 20;
+constexpr std::size_t kFilesInJson = 100'000;
+
+std::string name_of(std::optional<std::uint32_t> database) {
+  if (!database) return "other files";
+  return *database == 0 ? "shared" : format("database {}", *database);
+}
+
+// "1.84"
+std::string ratio(std::uint64_t part, std::uint64_t whole) {
+  return whole == 0 ? "-"
+                    : format("{:.2f}", static_cast<double>(part) / static_cast<double>(whole));
+}
+
+void print_databases(Context& context, const BackupChanges& changes) {
+  std::vector<Row> rows = {{"changed in", "bytes", "files changed", "added", "removed"}};
+  for (const auto& [database, sums] : changes.databases) {
+    rows.push_back({name_of(database), print_size(sums.changed_bytes),
+                    std::to_string(sums.files_changed), std::to_string(sums.files_added),
+                    std::to_string(sums.files_removed)});
+  }
+  print_table(context, rows);
+}
+
+void print_files(Context& context, const BackupChanges& changes) {
+  std::vector<Row> rows = {{"file", "bytes", "of", "change"}};
+  for (const BackupChanges::File& file : changes.files) {
+    rows.push_back({file.path, print_size(file.changed_bytes), print_size(file.size_bytes),
+                    to_string(file.kind)});
+  }
+  print_table(context, rows);
+}
+
+void print_changes(Context& context, const BackupChanges& changes, const std::string& parent) {
+  const repository::MapUse& maps = changes.maps;
+  print_line(
+      context,
+      format("{:<20}{} chunks per leaf, {} times the pages in them, {} of the pages gathered",
+             "maps", ratio(maps.chunks, maps.leaves), ratio(maps.chunk_pages, maps.pages),
+             ratio(maps.gathered_pages, maps.pages)));
+  print_line(context, "");
+  if (changes.parent.empty()) {
+    print_line(context, parent.empty() ? "the backup has no parent to compare it with"
+                                       : format("its parent {} cannot be had any more", parent));
+  } else if (changes.databases.empty()) {
+    print_line(context, format("nothing has changed since {}", changes.parent));
+  } else {
+    print_databases(context, changes);
+    print_line(context, "");
+    print_files(context, changes);
+  }
+}
+
+// Nothing unless --changes asks for it: it reads all maps of the backup.
+Result<std::optional<BackupChanges>> changes_of(Context& context,
+                                                const repository::Cluster& cluster,
+                                                const Snapshot& snapshot) {
+  if (!HAUL_TRY(context.settings->flag("changes"))) return std::nullopt;
+  const bool json = context.output == Context::Output::json;
+  auto changes = HAUL_TRY(find_changes(cluster, snapshot, json ? kFilesInJson : kFilesShown));
+  for (const std::string& finding : changes.findings) context.console->warning(finding);
+  return changes;
+}
+
 Result<int> describe_backup(Context& context, const repository::Cluster& cluster) {
   const std::string id =
       HAUL_TRY(restore::resolve_backup(cluster, context.settings->arguments().front()));
   Archive archive;
   HAUL_TRY(read_archive(cluster, archive));
   const Backup backup = HAUL_TRY(read_backup(cluster, archive, id));
+  const auto changes = HAUL_TRY(changes_of(context, cluster, backup.snapshot));
   if (context.output == Context::Output::json) {
     Json json = versioned_json();
     const Json details = backup_details_json(backup.snapshot, backup.facts);
     for (const auto& [key, value] : details.members()) json.set(key, value);
     json.set("recovery", recovery_json(backup.window));
+    if (changes) {
+      json.set("changes", changes_json(*changes));
+      json.set("maps", map_use_json(changes->maps));
+    }
     print_json(context, json);
   } else {
     print_details(context, backup);
+    if (changes) print_changes(context, *changes, backup.snapshot.parent);
   }
   return kDone;
 }
@@ -189,8 +266,12 @@ Result<int> describe_backup(Context& context, const repository::Cluster& cluster
 }  // namespace
 
 Result<int> run_info(Context& context) {
+  const bool all = context.settings->arguments().empty();
+  if (all && HAUL_TRY(context.settings->flag("changes"))) {
+    return Error(ErrorCode::usage, "--changes is about one backup").with_hint("name it, or latest");
+  }
   const repository::Cluster cluster = HAUL_TRY(open_cluster(context));
-  if (context.settings->arguments().empty()) return list_backups(context, cluster);
+  if (all) return list_backups(context, cluster);
   return describe_backup(context, cluster);
 }
 

@@ -212,6 +212,57 @@ Json backup_details_json(const repository::Snapshot& snapshot, const postgres::B
   return json;
 }
 
+const char* to_string(repository::FileDifference::Kind kind) {
+  switch (kind) {
+    case repository::FileDifference::Kind::changed: return "changed";
+    case repository::FileDifference::Kind::added: return "added";
+    case repository::FileDifference::Kind::removed: return "removed";
+  }
+  return "changed";
+}
+
+Json changes_json(const BackupChanges& changes) {
+  if (changes.parent.empty()) return {};
+  const auto oid = [](std::optional<std::uint32_t> database) {
+    return database ? Json(*database) : Json();
+  };
+  Json databases = Json::array();
+  for (const auto& [database, sums] : changes.databases) {
+    Json one = Json::object();
+    one.set("oid", oid(database));
+    one.set("files_changed", sums.files_changed);
+    one.set("files_added", sums.files_added);
+    one.set("files_removed", sums.files_removed);
+    one.set("changed_bytes", sums.changed_bytes);
+    databases.push(std::move(one));
+  }
+  Json files = Json::array();
+  for (const BackupChanges::File& file : changes.files) {
+    Json one = Json::object();
+    one.set("path", file.path);
+    one.set("database_oid", oid(file.database));
+    one.set("change", to_string(file.kind));
+    one.set("size_bytes", file.size_bytes);
+    one.set("changed_bytes", file.changed_bytes);
+    files.push(std::move(one));
+  }
+  Json json = Json::object();
+  json.set("parent", changes.parent);
+  json.set("databases", std::move(databases));
+  json.set("files", std::move(files));
+  return json;
+}
+
+Json map_use_json(const repository::MapUse& maps) {
+  Json json = Json::object();
+  json.set("leaves", maps.leaves);
+  json.set("pages", maps.pages);
+  json.set("gathered_pages", maps.gathered_pages);
+  json.set("chunks", maps.chunks);
+  json.set("chunk_pages", maps.chunk_pages);
+  return json;
+}
+
 Json backup_result_json(const backup::BackupReport& report, std::chrono::nanoseconds duration) {
   Json json = versioned_json();
   const Json details = backup_details_json(report.snapshot, report.facts);

@@ -17,6 +17,7 @@
 #include "engine/verify/verify.h"
 #include "engine/wal/receiver.h"
 #include "engine/wal/wal_inventory.h"
+#include "tools/pghaul/backup_changes.h"
 
 namespace haul::cli {
 
@@ -31,6 +32,12 @@ Json check_json(const backup::CheckReport& report, const std::string& cluster);
 // What can be recovered from a backup, in the answers of info.
 Json recovery_json(const restore::RecoveryWindow& window);
 Json backup_details_json(const repository::Snapshot& snapshot, const postgres::BackupFacts& facts);
+
+// "changed", "added" or "removed".
+const char* to_string(repository::FileDifference::Kind kind);
+// What info --changes adds; null where there is no parent.
+Json changes_json(const BackupChanges& changes);
+Json map_use_json(const repository::MapUse& maps);
 
 Json backup_result_json(const backup::BackupReport& report, std::chrono::nanoseconds duration);
 Json backup_dry_run_json(const backup::BackupReport& report, const std::string& cluster);

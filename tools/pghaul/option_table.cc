@@ -16,7 +16,8 @@ constexpr std::uint32_t kInit = bit(Command::init);
 constexpr std::uint32_t kBackup = bit(Command::backup);
 constexpr std::uint32_t kRestore = bit(Command::restore);
 constexpr std::uint32_t kVerify = bit(Command::verify);
-constexpr std::uint32_t kLook = bit(Command::info) | bit(Command::ls) | bit(Command::cat);
+constexpr std::uint32_t kInfo = bit(Command::info);
+constexpr std::uint32_t kLook = kInfo | bit(Command::ls) | bit(Command::cat);
 constexpr std::uint32_t kWork = kBackup | kRestore | kVerify;
 constexpr std::uint32_t kWalPush = bit(Command::wal_push);
 constexpr std::uint32_t kWalGet = bit(Command::wal_get);
@@ -135,6 +136,9 @@ constexpr std::array kOptions = {
                "how long a segment may take to arrive (default 60s)", kServer},
     OptionSpec{"offline", '\0', flag, "", "back up a cluster that was cleanly shut down", kBackup},
     OptionSpec{"data", '\0', flag, "", "read and check every byte", kVerify},
+    OptionSpec{"changes", '\0', flag, "",
+               "of one backup: what has changed since its parent, and how its maps are fragmented",
+               kInfo, OptionSource::environment},
     OptionSpec{"batch", '\0', value, "N",
                "take along up to N further files that the server has ready (default 0)", kWalPush},
     OptionSpec{"slot", '\0', value, "NAME",

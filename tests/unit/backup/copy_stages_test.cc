@@ -12,6 +12,7 @@
 #include "tests/support/fake_cluster.h"
 #include "tests/support/file_content.h"
 #include "tests/support/manual_clock.h"
+#include "tests/support/stored_content.h"
 
 namespace haul::backup {
 namespace {
@@ -19,6 +20,7 @@ namespace {
 using State = CopiedChunk::State;
 using testing::Each;
 using testing::ElementsAre;
+using testing::IsEmpty;
 using testing::SizeIs;
 
 constexpr std::uint32_t kPage = support::kFakePageSize;
@@ -101,6 +103,32 @@ class CopyStages : public testing::Test {
     copy(batch);
     return entries.back();
   }
+  // What a later backup finds of it.
+  std::optional<repository::ParentLeaf> leaf_of(const repository::TreeEntry& entry,
+                                                std::uint64_t number = 0) {
+    repository::ChunkReader chunks(*cluster, *index, findings);
+    return repository::ParentMap::open(chunks, *index, entry).value()->read_leaf(number).value();
+  }
+  // The next backup of a file that has this content now, leaf by leaf; its entry.
+  repository::TreeEntry copy_over(const repository::TreeEntry& before, const std::string& content) {
+    end();
+    begin();
+    const auto to = file(before.path, content);
+    for (std::uint64_t number = 0; number < to->shape.leaves(); ++number) {
+      over.clear();
+      fill(over, to, number, content);
+      const repository::FileShape shape{before.size_bytes, kPage, kChunkPages};
+      if (number < shape.leaves()) over.leaves[0].parent = leaf_of(before, number);
+      copy(over);
+    }
+    EXPECT_THAT(findings.lines(), IsEmpty());
+    return entries.back();
+  }
+  std::string read_back(const repository::TreeEntry& entry) {
+    repository::ChunkReader chunks(*cluster, *index, findings);
+    return support::read_stored_file(chunks, entry).value();
+  }
+  std::uint64_t changed_pages() const { return collector->totals().changed_bytes / kPage; }
   // Through all stages.
   void copy(CopyBatch& batch) {
     ASSERT_TRUE(work->digest(0, batch));
@@ -130,6 +158,7 @@ class CopyStages : public testing::Test {
   std::optional<LeafWork> work;
   std::optional<Collector> collector;
   BackupProgress progress;
+  CopyBatch over{kPage};  // of the last leaf that copy_over() copied
   std::vector<repository::TreeEntry> entries;
   int backups = 0;
   int packs_handed_out = 0;
@@ -299,6 +328,169 @@ TEST_F(CopyStages, WrongPageMakesABatchSuspect) {
   EXPECT_TRUE(work->has_suspects(batch));
   from->planned.relation = false;
   EXPECT_FALSE(work->has_suspects(batch));
+}
+
+TEST_F(CopyStages, UnchangedFileHasItsParentsEntryAndNothingToStore) {
+  const std::string content = noise(5 * kRegion + 3 * kPage + 100, 10);
+  const auto before = copy_file("1", content);
+  const auto after = copy_over(before, content);
+  EXPECT_EQ(after, before);
+  EXPECT_THAT(over.chunks, IsEmpty());
+  EXPECT_EQ(changed_pages(), 0U);
+  end();
+  EXPECT_EQ(writer->statistics().chunks_stored, 0U);
+  std::uint64_t live_pages = 0;
+  for (const auto& [pack, use] : writer->pack_table()) live_pages += use.live_pages;
+  EXPECT_GE(live_pages, 44U);
+}
+
+TEST_F(CopyStages, EveryPageInTurnIsFoundToHaveChanged) {
+  const std::string content = noise(2 * kRegion + 2 * kPage + 100, 11);
+  const auto before = copy_file("1", content);
+  end();
+  begin();
+  for (std::size_t page = 0; page < 19; ++page) {
+    std::string changed = content;
+    changed[page * kPage + 57] ^= 1;
+    CopyBatch one(kPage);
+    fill(one, file("1", changed), 0, changed);
+    one.leaves[0].parent = leaf_of(before);
+    ASSERT_TRUE(work->digest(0, one));
+    EXPECT_EQ(one.leaves[0].changed_pages, 1U);
+    ASSERT_THAT(one.chunks, SizeIs(1)) << page;
+    EXPECT_TRUE(one.chunks[0].gathered);
+    EXPECT_EQ(one.chunks[0].bytes.size(), page == 18 ? 100U : kPage);
+    EXPECT_EQ(std::memcmp(one.chunks[0].bytes.data(), changed.data() + page * kPage,
+                          one.chunks[0].bytes.size()),
+              0);
+  }
+}
+
+TEST_F(CopyStages, GatheredPagesGoToAPackOfTheirOwn) {
+  std::string content = noise(2 * kRegion, 12);
+  const auto before = copy_file("1", content);
+  content[3 * kPage] ^= 1;
+  content[9 * kPage] ^= 1;
+  std::string other = noise(kRegion, 13);
+  const auto after = copy_over(before, content);
+  copy_file("2", other);
+  end();
+  const std::vector<repository::PackUse> packs = [&] {
+    std::vector<repository::PackUse> uses;
+    for (const auto& [pack, use] : writer->pack_table()) uses.push_back(use);
+    return uses;
+  }();
+  // The parent's, gathered pages, the other file, and the map.
+  std::vector<std::uint64_t> live;
+  for (const auto& use : packs) live.push_back(use.live_pages);
+  EXPECT_THAT(live, testing::UnorderedElementsAre(14, 2, 8, 1));
+  EXPECT_TRUE(read_back(after) == content);
+}
+
+TEST_F(CopyStages, RegionThatBecameZerosIsAHole) {
+  std::string content = noise(2 * kRegion, 14);
+  const auto before = copy_file("1", content);
+  std::fill_n(content.begin(), kRegion, '\0');
+  const auto after = copy_over(before, content);
+  EXPECT_EQ(changed_pages(), 0U);
+  EXPECT_EQ(collector->totals().hole_bytes, kRegion);
+  EXPECT_TRUE(after.ids[0].is_zero());
+  EXPECT_EQ(after.ids[1], before.ids[1]);
+}
+
+TEST_F(CopyStages, PageThatBecameZerosIsAHoleAndComesBack) {
+  const std::string content = noise(2 * kRegion, 15);
+  std::string holed = content;
+  std::fill_n(holed.begin() + 3 * kPage, kPage, '\0');
+  const auto first = copy_file("1", content);
+  const auto second = copy_over(first, holed);
+  EXPECT_EQ(changed_pages(), 0U);
+  EXPECT_EQ(collector->totals().hole_bytes, kPage);
+  EXPECT_THAT(over.chunks, IsEmpty());
+  const auto third = copy_over(second, holed);
+  EXPECT_EQ(third, second);
+  const auto fourth = copy_over(third, content);
+  EXPECT_EQ(changed_pages(), 1U);
+  end();
+  EXPECT_TRUE(read_back(second) == holed);
+  EXPECT_TRUE(read_back(fourth) == content);
+}
+
+TEST_F(CopyStages, ShortLastPageGrowsShrinksAndMoves) {
+  const std::string content = noise(3 * kRegion, 16);
+  auto entry = copy_file("1", content.substr(0, kRegion + 2 * kPage + 100));
+  for (const std::size_t size : std::vector<std::size_t>{
+           kRegion + 2 * kPage + 101, kRegion + 2 * kPage + 99, kRegion + 3 * kPage,
+           kRegion + 5 * kPage + 1, 2 * kRegion + 7, kRegion - 1, kRegion / 8 + 1, kRegion / 8}) {
+    const std::string now = content.substr(0, size);
+    entry = copy_over(entry, now);
+    EXPECT_LE(changed_pages(), 8U) << size;
+    end();
+    EXPECT_TRUE(read_back(entry) == now) << size;
+    begin();
+  }
+}
+
+// As a backup leaves it that did not read all of a region.
+TEST_F(CopyStages, RegionWithoutADigestIsComparedByTags) {
+  std::string content = noise(2 * kRegion, 17);
+  auto entry = copy_file("1", content);
+  content[3 * kPage] ^= 1;
+  entry = copy_over(entry, content);
+  end();
+  begin();
+  over.clear();
+  fill(over, file("1", content), 0, content);
+  over.leaves[0].parent = leaf_of(entry);
+  auto& digests = over.leaves[0].parent->map.region_digests;
+  ASSERT_TRUE(digests[0]);
+  digests[0].reset();
+  copy(over);
+  EXPECT_EQ(changed_pages(), 0U);
+  EXPECT_EQ(entries.back().ids, entry.ids);  // the digest is known again
+}
+
+// The digest says that nothing has changed, and half of it is gone.
+TEST_F(CopyStages, PagesOfAChunkThatIsGoneAreStoredAnew) {
+  std::string content = noise(2 * kRegion, 18);
+  auto entry = copy_file("1", content);
+  content[3 * kPage] ^= 1;
+  entry = copy_over(entry, content);
+  end();
+  begin();
+  over.clear();
+  fill(over, file("1", content), 0, content);
+  over.leaves[0].parent = leaf_of(entry);
+  repository::ParentLeaf& parent = *over.leaves[0].parent;
+  parent.chunks[parent.pages[3].chunk].usable = false;
+  ASSERT_TRUE(work->digest(0, over));
+  EXPECT_EQ(over.leaves[0].changed_pages, 1U);
+  ASSERT_THAT(over.chunks, SizeIs(1));
+}
+
+// Equal digests say more than tags.
+TEST_F(CopyStages, RandomGenerationsReadBack) {
+  SeededRandom dice(19);
+  const auto below = [&](std::size_t bound) { return dice.next() % bound; };
+  std::string content = noise(kLeaf + 20 * kPage + 33, 20);
+  repository::TreeEntry entry;
+  entry.path = "1";
+  entry.page_size_bytes = kPage;
+  entry = copy_over(entry, content);
+  std::vector<std::pair<repository::TreeEntry, std::string>> generations;
+  for (int generation = 0; generation < 12; ++generation) {
+    std::uint64_t touched = 0;
+    for (std::size_t i = below(30); i > 0; --i, ++touched) {
+      const std::size_t first = below(content.size() / kPage) * kPage;
+      content.replace(first, kPage,
+                      below(4) == 0 ? std::string(kPage, '\0') : noise(kPage, dice.next()));
+    }
+    content.resize(below(3) == 0 ? content.size() - below(kRegion) : content.size() + below(kPage));
+    entry = copy_over(entry, content);
+    generations.emplace_back(entry, content);
+  }
+  end();
+  for (const auto& [stored, expected] : generations) EXPECT_TRUE(read_back(stored) == expected);
 }
 
 TEST_F(CopyStages, EmptyFileIsAnEntryWithoutContent) {

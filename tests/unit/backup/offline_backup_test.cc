@@ -1,5 +1,6 @@
 // A whole backup of a cluster that was shut down, source and repository on simulated disks.
 
+#include <functional>
 #include <map>
 
 #include <gmock/gmock.h>
@@ -9,13 +10,13 @@
 #include "engine/backup/backup.h"
 #include "engine/postgres/crc32c.h"
 #include "engine/repository/chunk_reader.h"
-#include "engine/repository/file_map.h"
 #include "engine/repository/lease.h"
 #include "io/fault_directory.h"
 #include "io/posix_object_store.h"
 #include "io/sim_directory.h"
 #include "tests/support/fake_cluster.h"
 #include "tests/support/file_content.h"
+#include "tests/support/stored_content.h"
 
 namespace haul::backup {
 namespace {
@@ -24,7 +25,9 @@ using support::fake_page;
 using support::fake_relation;
 using support::kFakePageSize;
 using support::write_file;
+using testing::Contains;
 using testing::HasSubstr;
+using testing::IsEmpty;
 
 class StillClock final : public Clock {
  public:
@@ -43,25 +46,7 @@ std::map<std::string, std::string> read_back(const repository::Cluster& cluster,
   const Status walked = repository::walk_tree(
       chunks, snapshot.tree, [&](const repository::TreeEntry& entry) -> Status {
         if (entry.kind != repository::EntryKind::file) return ok();
-        std::string content(entry.size_bytes, '\0');
-        auto map = HAUL_TRY(repository::FileMapReader::open(chunks, entry));
-        for (std::uint64_t leaf = 0; leaf < map.shape().leaves(); ++leaf) {
-          const repository::MapLeaf parts = HAUL_TRY(map.read_leaf(leaf));
-          std::size_t at = leaf * map.shape().leaf_bytes();
-          for (const repository::Extent& extent : parts.extents) {
-            const std::size_t size = std::min<std::size_t>(
-                std::size_t{extent.pages} * entry.page_size_bytes, content.size() - at);
-            if (extent.chunk != repository::Extent::kHole) {
-              const auto bytes = HAUL_TRY(
-                  chunks.read(repository::ChunkKind::data, parts.chunks[extent.chunk], 1U << 22));
-              std::memcpy(content.data() + at,
-                          bytes->data() + std::size_t{extent.first_page} * entry.page_size_bytes,
-                          size);
-            }
-            at += size;
-          }
-        }
-        files[entry.path] = std::move(content);
+        files[entry.path] = HAUL_TRY(support::read_stored_file(chunks, entry));
         return ok();
       });
   EXPECT_TRUE(walked) << walked.error().message();
@@ -108,6 +93,7 @@ class OfflineBackup : public testing::Test {
     options.workers = 1;
     options.bytes_per_second = bytes_per_second;
     options.run = run;
+    options.type = type;
     return run_backup(options, environment);
   }
 
@@ -134,6 +120,7 @@ class OfflineBackup : public testing::Test {
   std::string faults;
   std::shared_ptr<io::FaultPlan> plan;
   BackupOptions::Run run = BackupOptions::Run::real;
+  BackupOptions::Type type = BackupOptions::Type::automatic;
   std::uint64_t bytes_per_second = 0;
   std::optional<repository::Repository> opened;
 };
@@ -186,6 +173,172 @@ TEST_F(OfflineBackup, SecondBackupOfTheSameDataStoresNoDataAgain) {
   EXPECT_EQ(second->snapshot.statistics.chunks_stored, 0U);
   EXPECT_EQ(read_back(cluster(), second->snapshot), read_back(cluster(), first->snapshot));
   EXPECT_EQ(snapshots(), 2U);
+}
+
+TEST_F(OfflineBackup, SecondBackupIsOverlaidAndFindsNothingChanged) {
+  put("base/5/16385", fake_relation(1300, 0, 1));
+  put("base/5/9", fake_relation(7, 0, 2));
+  put("base/5/16385_vm", std::string(kFakePageSize + 17, 'v'));
+  put("pg_logical/odd", std::string(kFakePageSize * 3 + 17, 'o'));
+  const auto first = backup();
+  ASSERT_TRUE(first);
+  EXPECT_TRUE(first->snapshot.id.ends_with("-F"));
+  EXPECT_EQ(first->snapshot.parent, "");
+  const auto second = backup();
+  ASSERT_TRUE(second);
+  EXPECT_TRUE(second->snapshot.id.ends_with("-I"));
+  EXPECT_EQ(second->snapshot.parent, first->snapshot.id);
+  const auto& statistics = second->snapshot.statistics;
+  EXPECT_EQ(statistics.changed_bytes, 0U);
+  EXPECT_GT(statistics.read_bytes, 1300U * kFakePageSize);
+  EXPECT_EQ(statistics.chunks_stored, 0U);
+  EXPECT_EQ(second->snapshot.tree, first->snapshot.tree);
+  EXPECT_EQ(second->snapshot.packs, first->snapshot.packs);
+  EXPECT_THAT(second->findings, IsEmpty());
+}
+
+TEST_F(OfflineBackup, FullBackupConsultsNoOther) {
+  ASSERT_TRUE(backup());
+  type = BackupOptions::Type::full;
+  const auto report = backup();
+  ASSERT_TRUE(report);
+  EXPECT_TRUE(report->snapshot.id.ends_with("-F"));
+  EXPECT_EQ(report->snapshot.parent, "");
+  EXPECT_GT(report->snapshot.statistics.changed_bytes, 0U);
+  EXPECT_EQ(report->snapshot.statistics.chunks_stored, 0U);
+}
+
+TEST_F(OfflineBackup, ChangedPagesAloneAreStored) {
+  std::string relation = fake_relation(1300, 0, 1);
+  put("base/5/16385", relation);
+  ASSERT_TRUE(backup());
+  for (const std::uint32_t block : {3U, 700U, 701U, 1299U}) {
+    relation.replace(block * kFakePageSize, kFakePageSize, fake_page(block, 9, 77));
+  }
+  put("base/5/16385", relation);
+  const auto report = backup();
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->snapshot.statistics.changed_bytes, 4U * kFakePageSize);
+  EXPECT_LT(report->snapshot.statistics.stored_bytes, 12U * kFakePageSize);
+  EXPECT_TRUE(read_back(cluster(), report->snapshot).at("base/5/16385") == relation);
+}
+
+TEST_F(OfflineBackup, FileThatCameBackUnderTheSameNameIsAnother) {
+  const std::string before = fake_relation(100, 0, 1);
+  put("base/5/16385", before);
+  ASSERT_TRUE(backup());
+  ASSERT_TRUE(data->remove_file("base/5/16385"));
+  const auto without = backup();
+  ASSERT_TRUE(without);
+  EXPECT_FALSE(read_back(cluster(), without->snapshot).contains("base/5/16385"));
+  const std::string after = fake_relation(90, 0, 2);
+  put("base/5/16385", after);
+  const auto again = backup();
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->snapshot.statistics.changed_bytes, 90U * kFakePageSize);
+  EXPECT_TRUE(read_back(cluster(), again->snapshot).at("base/5/16385") == after);
+}
+
+// Other pages at their place, other lengths, zeros, files that come and go: every backup of the
+// chain still reads back what was there when it was made.
+TEST_F(OfflineBackup, EveryBackupOfARandomChainReadsBack) {
+  SeededRandom dice(11);
+  const auto below = [&](std::size_t bound) {
+    return static_cast<std::uint32_t>(dice.next() % bound);
+  };
+  std::map<std::string, std::string> files;
+  std::vector<std::pair<repository::Snapshot, std::map<std::string, std::string>>> chain;
+  std::uint64_t seed = 0;
+  for (int i = 0; i < 6; ++i) {
+    files[format("base/5/{}", 16390 + 7 * i)] =
+        fake_relation(i == 0 ? 1200 : 1 + below(90), 0, ++seed);
+  }
+  for (std::uint32_t link = 0; link < 30; ++link) {
+    for (auto& [path, content] : files) {
+      put(path, content);
+      const std::size_t pages = content.size() / kFakePageSize;
+      for (std::size_t i = below(12); i > 0 && pages > 0; --i) {
+        const auto block = below(pages);
+        content.replace(
+            block * kFakePageSize, kFakePageSize,
+            below(5) == 0 ? std::string(kFakePageSize, '\0') : fake_page(block, link, ++seed));
+      }
+      switch (below(8)) {
+        case 0: content.resize(content.size() - content.size() / (2 + below(30))); break;
+        case 1:
+          content += fake_relation(1 + below(20), static_cast<std::uint32_t>(pages), ++seed);
+          break;
+        case 2: content.resize(content.size() + below(3 * kFakePageSize)); break;
+        default: break;
+      }
+    }
+    const auto report = backup();
+    ASSERT_TRUE(report) << report.error().message();
+    EXPECT_THAT(report->findings, IsEmpty());
+    std::map<std::string, std::string> now;
+    for (const auto& [path, content] : files) now[path] = support::read_file(*data, path).value();
+    chain.emplace_back(report->snapshot, std::move(now));
+    const std::string gone = files.begin()->first;
+    if (link % 10 == 9) {
+      ASSERT_TRUE(data->remove_file(gone));
+      files.erase(gone);
+      files[format("base/5/{}", 20000 + link)] = fake_relation(30, 0, ++seed);
+    }
+  }
+  for (const auto& [snapshot, expected] : chain) {
+    const auto stored = read_back(cluster(), snapshot);
+    for (const auto& [path, content] : expected) {
+      ASSERT_TRUE(stored.contains(path)) << snapshot.id << " " << path;
+      EXPECT_TRUE(stored.at(path) == content) << snapshot.id << " " << path;
+    }
+  }
+}
+
+// What an earlier backup has lost the next one stores anew, and says so.
+class LostPack : public OfflineBackup {
+ protected:
+  // Backs up, breaks the largest pack, backs up again.
+  void run_with(const std::function<void(io::ObjectStore&, const std::string& pack)>& break_pack) {
+    put("base/5/16385", fake_relation(300, 0, 1));
+    const auto first = backup();
+    ASSERT_TRUE(first);
+    const auto largest = std::ranges::max_element(
+        first->snapshot.packs, {}, [](const auto& pack) { return pack.second.size_bytes; });
+    const std::string key = cluster().layout.pack(largest->first);
+    const auto store = make_store();
+    break_pack(*store, key);
+    const auto second = backup();
+    ASSERT_TRUE(second) << second.error().message();
+    EXPECT_GE(second->snapshot.statistics.changed_bytes, 250U * kFakePageSize);
+    EXPECT_GT(second->snapshot.statistics.chunks_stored, 30U);
+    EXPECT_THAT(second->findings, Contains(HasSubstr(key)));
+    EXPECT_FALSE(second->snapshot.packs.contains(largest->first));
+    // Whole without the pack.
+    ASSERT_TRUE(store->remove(key));
+    repository::Findings findings;
+    const auto index = repository::Index::open(cluster(), findings).value();
+    repository::ChunkReader chunks(cluster(), *index, findings);
+    ASSERT_TRUE(repository::walk_tree(
+        chunks, second->snapshot.tree, [&](const repository::TreeEntry& entry) -> Status {
+          if (entry.kind != repository::EntryKind::file) return ok();
+          const std::string content = HAUL_TRY(support::read_stored_file(chunks, entry));
+          EXPECT_TRUE(content == support::read_file(*data, entry.path).value()) << entry.path;
+          return ok();
+        }));
+  }
+};
+
+TEST_F(LostPack, DeletedIsMadeUpFor) {
+  run_with(
+      [](io::ObjectStore& store, const std::string& pack) { ASSERT_TRUE(store.remove(pack)); });
+}
+
+TEST_F(LostPack, CutIsMadeUpFor) {
+  run_with([](io::ObjectStore& store, const std::string& pack) {
+    const auto bytes = store.get(pack, 1U << 30).value();
+    ASSERT_TRUE(store.remove(pack));
+    ASSERT_TRUE(store.put_if_absent(pack, ByteSpan(bytes).first(1000)));
+  });
 }
 
 TEST_F(OfflineBackup, PacksOfAKilledBackupAreReused) {
