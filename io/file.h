@@ -29,7 +29,6 @@ struct FileInfo {
   std::uint64_t device = 0;
   std::uint64_t inode = 0;
   std::int64_t modified_ns = 0;  // since the Unix epoch
-  std::uint64_t links = 1;       // names that it has
 };
 
 class File {

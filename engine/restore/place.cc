@@ -110,7 +110,7 @@ ChunkLocator::Context Placer::locator_context() {
 
 BatchComparer::Context Placer::comparer_context() {
   BatchComparer::Context comparer;
-  comparer.identity = context_.chunks->cluster().identity.get();
+  comparer.identity = context_.chunks->cluster().identity;
   comparer.target = context_.target;
   comparer.locator = locator_context();
   comparer.losses = &losses_;

@@ -352,7 +352,7 @@ Result<std::unique_ptr<io::File>> Target::open_earlier(std::string_view path,
   if (!file && file.error().code() == ErrorCode::not_found) return nullptr;
   if (access == Access::look) return file ? std::move(file).take() : nullptr;
   if (!file && file.error().code() != ErrorCode::permission) return std::move(file).take_error();
-  if (!file || HAUL_TRY((*file)->info()).links > 1) {
+  if (!file) {
     HAUL_TRY(place.directory->remove_file(place.path));
     return nullptr;
   }

@@ -100,8 +100,7 @@ class Target {
                                                 io::Caching caching);
   enum class Access { look, update };
   // A file that is there already, whose mode becomes that of a new one unless it is only looked at.
-  // Null: it is not there. What cannot be changed as it is, for want of rights or because it has
-  // other names as well, is removed.
+  // Null: it is not there. What may not be opened is removed.
   Result<std::unique_ptr<io::File>> open_earlier(std::string_view path, std::uint32_t recorded_mode,
                                                  io::Caching caching, Access access);
   enum class Sync {

@@ -47,7 +47,6 @@ FileInfo file_info(const struct stat& status) {
   info.device = status.st_dev;
   info.inode = status.st_ino;
   info.modified_ns = status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec;
-  info.links = status.st_nlink;
   return info;
 }
 
