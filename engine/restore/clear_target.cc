@@ -140,7 +140,7 @@ class Clearing {
     io::Directory& root = *directory.place.directory;
     const std::string path = joined(directory.place.path, entry.name);
     if (is_left_alone(directory, entry)) {
-      if (!directory.path.empty()) {
+      if (!directory.path.empty() && entry.name != kLostAndFound) {
         result_.warnings.push_back(
             format("{} is not of this cluster and is left as it is", io::full_name(root, path)));
       }
