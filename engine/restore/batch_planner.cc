@@ -1,6 +1,7 @@
 #include "engine/restore/batch_planner.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/format.h"
 
@@ -8,7 +9,6 @@ namespace haul::restore {
 
 using repository::FileMapReader;
 using repository::MapLeaf;
-using repository::StoredChunk;
 using repository::TreeEntry;
 
 namespace {
@@ -18,37 +18,12 @@ constexpr std::uint64_t kLargeSizeMinBytes = 1 << 20;
 constexpr std::size_t kSmallFilesMax = 512;
 // Small files start at cache lines of the batch's memory.
 constexpr std::size_t kSmallFileAlignment = 64;
-// What is read for nothing costs less than another request.
-constexpr std::uint64_t kGapMaxBytes = 64 * 1024;
 
 std::uint64_t rounded_up(std::uint64_t size_bytes, std::uint64_t alignment) {
   return (size_bytes + alignment - 1) / alignment * alignment;
 }
 
 Error interrupted() { return {ErrorCode::interrupted, "interrupted"}; }
-
-// Sorts the chunks by where they lie and joins those that lie near each other.
-void make_reads(Batch& batch, std::size_t read_bytes_max) {
-  std::ranges::sort(batch.chunks, {}, [](const PlacedChunk& chunk) {
-    return std::pair(chunk.pack.get(), chunk.pack ? chunk.stored->chunk().offset : 0);
-  });
-  for (std::size_t i = 0; i < batch.chunks.size(); ++i) {
-    const PlacedChunk& chunk = batch.chunks[i];
-    if (!chunk.pack) continue;
-    const std::uint64_t begin = chunk.stored->chunk().offset;
-    const std::uint64_t end = io::whole_blocks(begin + chunk.stored->chunk().stored_bytes);
-    PackRead* const last = batch.reads.empty() ? nullptr : &batch.reads.back();
-    if (last != nullptr && last->pack == chunk.pack &&
-        begin <= last->offset + last->size_bytes + kGapMaxBytes &&
-        end - last->offset <= read_bytes_max) {
-      last->size_bytes = std::max(last->size_bytes, end - last->offset);
-      last->end_chunk = i + 1;
-      continue;
-    }
-    const std::uint64_t offset = begin / io::kDirectAlignment * io::kDirectAlignment;
-    batch.reads.push_back({chunk.pack, offset, end - offset, i, i + 1});
-  }
-}
 
 }  // namespace
 
@@ -79,6 +54,7 @@ Status BatchPlanner::take_free_batch(Batch::Kind kind) {
   if (!batch) return interrupted();
   batch_ = *batch;
   batch_->kind = kind;
+  batch_->is_compared = context_.is_delta;
   return ok();
 }
 
@@ -102,18 +78,13 @@ Status BatchPlanner::place_small(const std::shared_ptr<PlacedFile>& file,
   if (batch_ == nullptr) HAUL_TRY(take_free_batch(Batch::Kind::small_files));
   PlacedLeaf placed;
   placed.file = file;
-  return add_leaf(std::move(placed), leaf,
+  return add_leaf(std::move(placed), std::move(leaf),
                   {file->size_bytes, map.shape().page_size_bytes, map.shape().chunk_pages});
 }
 
 Status BatchPlanner::place_large(const std::shared_ptr<PlacedFile>& file,
                                  const FileMapReader& map) {
-  if (!context_.losses->is_survey()) {
-    file->file =
-        HAUL_TRY(context_.target->create_file(file->path, file->mode, io::Caching::direct));
-    // Writes within the size of a file need not wait for each other.
-    HAUL_TRY(file->file->resize(file->size_bytes));
-  }
+  HAUL_TRY(open_large(*file));
   // The small files of before wait meanwhile.
   Batch* const small_files = std::exchange(batch_, nullptr);
   for (std::uint64_t leaf = 0; leaf < map.shape().leaves(); ++leaf) {
@@ -124,12 +95,32 @@ Status BatchPlanner::place_large(const std::shared_ptr<PlacedFile>& file,
   return ok();
 }
 
+// What is there is brought to its size at once, so that what it lacks are holes.
+Status BatchPlanner::open_large(PlacedFile& file) {
+  const bool is_survey = context_.losses->is_survey();
+  if (context_.is_delta) {
+    file.file = HAUL_TRY(
+        context_.target->open_earlier(file.path, file.mode, io::Caching::direct,
+                                      is_survey ? Target::Access::look : Target::Access::update));
+    if (file.file != nullptr) file.earlier_bytes = HAUL_TRY(file.file->info()).size_bytes;
+  }
+  if (is_survey) return ok();
+  if (file.file == nullptr) {
+    file.file = HAUL_TRY(context_.target->create_file(file.path, file.mode, io::Caching::direct));
+  }
+  // Writes within the size of a file need not wait for each other.
+  return file.earlier_bytes == file.size_bytes ? ok() : file.file->resize(file.size_bytes);
+}
+
 Status BatchPlanner::place_leaf_of_large(const std::shared_ptr<PlacedFile>& file,
                                          const FileMapReader& map, std::uint64_t leaf) {
   const LeafShape shape = leaf_shape(map.shape(), leaf);
   auto read = map.read_leaf(leaf);
   if (!read) HAUL_TRY(context_.losses->note(*file, std::move(read).take_error()));
-  if (!read || read->chunks.empty()) {
+  const std::uint64_t offset = leaf * map.shape().leaf_bytes();
+  // A file that ended before has holes there now.
+  const bool is_on_disk = file->earlier_bytes.value_or(0) > offset;
+  if (!read || (read->chunks.empty() && !is_on_disk)) {
     file->leaves[leaf] = crc32c_of_zeros(shape.size_bytes);
     context_.leaf_done(file, shape.size_bytes);
     return ok();
@@ -138,13 +129,14 @@ Status BatchPlanner::place_leaf_of_large(const std::shared_ptr<PlacedFile>& file
   PlacedLeaf placed;
   placed.file = file;
   placed.number = leaf;
-  placed.offset = leaf * map.shape().leaf_bytes();
-  HAUL_TRY(add_leaf(std::move(placed), *read, shape));
+  placed.offset = offset;
+  batch_->is_compared = is_on_disk;
+  HAUL_TRY(add_leaf(std::move(placed), std::move(read).take(), shape));
   hand_on();
   return ok();
 }
 
-Status BatchPlanner::add_leaf(PlacedLeaf leaf, const MapLeaf& map, const LeafShape& shape) {
+Status BatchPlanner::add_leaf(PlacedLeaf leaf, MapLeaf map, const LeafShape& shape) {
   const bool is_direct = batch_->kind == Batch::Kind::leaf_of_large_file;
   leaf.size_bytes = shape.size_bytes;
   leaf.bytes = batch_->memory.bytes().subspan(
@@ -152,55 +144,31 @@ Status BatchPlanner::add_leaf(PlacedLeaf leaf, const MapLeaf& map, const LeafSha
   std::ranges::fill(leaf.bytes.subspan(shape.size_bytes), std::byte{0});
   leaf.extents.resize(map.extents.size());
   leaf.written = written_ranges(map, shape);
-  fill_holes(map, shape, leaf.bytes.first(shape.size_bytes), leaf.extents);
+  leaf.shape = shape;
   batch_->used_bytes += rounded_up(shape.size_bytes, kSmallFileAlignment);
+  std::vector<ChunkUse> uses;
+  if (batch_->is_compared) {
+    leaf.map = std::move(map);
+  } else {
+    fill_holes(map, shape, leaf.bytes.first(shape.size_bytes), leaf.extents);
+    uses = chunk_uses(map, shape);
+  }
+  const std::size_t number = batch_->leaves.size();
   batch_->leaves.push_back(std::move(leaf));
-  for (ChunkUse& use : chunk_uses(map, shape)) {
-    HAUL_TRY(add_chunk(std::move(use), shape.chunk_pages * shape.page_size_bytes));
+  for (ChunkUse& use : uses) {
+    HAUL_TRY(locator_.add(*batch_, number, std::move(use), shape.chunk_bytes()));
   }
-  return ok();
-}
-
-Status BatchPlanner::add_chunk(ChunkUse use, std::uint32_t size_max_bytes) {
-  PlacedLeaf& leaf = batch_->leaves.back();
-  if (const auto cached = context_.cache->find(use.id)) {
-    Status copied = place_chunk(use, *cached, leaf);
-    return copied ? ok() : context_.losses->note(*leaf.file, std::move(copied).take_error());
-  }
-  auto stored = context_.chunks->find(use.id, size_max_bytes, last_stored_);
-  if (!stored) return context_.losses->note(*leaf.file, std::move(stored).take_error());
-  PlacedChunk chunk{batch_->leaves.size() - 1, std::move(use), size_max_bytes, {}, {}};
-  if (*stored) {
-    last_stored_ = *stored;
-    chunk.stored = *std::move(stored);
-    auto pack = pack_file(*chunk.stored);
-    if (pack) {
-      chunk.pack = std::move(pack).take();
-    } else {
-      // Another copy may do.
-      context_.findings->add(pack.error().message());
-    }
-  }
-  batch_->chunks.push_back(std::move(chunk));
   return ok();
 }
 
 void BatchPlanner::hand_on() {
   Batch* const batch = std::exchange(batch_, nullptr);
-  batch->chunks_left = batch->chunks.size();
-  make_reads(*batch, context_.read_bytes_max);
-  context_.planned(batch);
-}
-
-Result<std::shared_ptr<io::File>> BatchPlanner::pack_file(const StoredChunk& stored) {
-  const auto found = std::ranges::find(packs_, stored.pack, &PackFile::first);
-  if (found != packs_.end()) {
-    packs_.splice(packs_.begin(), packs_, found);
-    return packs_.front().second;
+  if (batch->is_compared) {
+    context_.unread(batch);
+    return;
   }
-  packs_.emplace_front(stored.pack, HAUL_TRY(stored.pack->open_file()));
-  if (packs_.size() > kPacksMax) packs_.pop_back();
-  return packs_.front().second;
+  locator_.make_reads(*batch);
+  context_.planned(batch);
 }
 
 }  // namespace haul::restore

@@ -9,26 +9,23 @@ namespace haul::restore {
 
 namespace {
 
-// One write: large enough for the device, small enough that several of a leaf are in flight.
-constexpr std::uint64_t kWriteBytesMax = 1 << 20;
+// Of a leaf: large enough for the device, small enough that several of a leaf are in flight.
+constexpr std::uint64_t kPieceBytesMax = 1 << 20;
 
 }  // namespace
 
-void BatchTransfer::take_planned(Batch* batch) {
+void BatchTransfer::put(std::vector<Batch*> Inbox::* where, Batch* batch) {
   {
     const std::scoped_lock lock(mutex_);
-    inbox_.planned.push_back(batch);
+    (inbox_.*where).push_back(batch);
   }
   wake();
 }
 
-void BatchTransfer::take_decoded(Batch* batch) {
-  {
-    const std::scoped_lock lock(mutex_);
-    inbox_.decoded.push_back(batch);
-  }
-  wake();
-}
+void BatchTransfer::take_planned(Batch* batch) { put(&Inbox::planned, batch); }
+void BatchTransfer::take_unread(Batch* batch) { put(&Inbox::unread, batch); }
+void BatchTransfer::take_located(Batch* batch) { put(&Inbox::located, batch); }
+void BatchTransfer::take_decoded(Batch* batch) { put(&Inbox::decoded, batch); }
 
 void BatchTransfer::release(ReadBuffer* buffer) {
   {
@@ -68,8 +65,10 @@ Status BatchTransfer::run() {
   for (;;) {
     look_into_inbox();
     if (context_.stop.stop_requested() || (closed_ && batches_left_ == 0)) return ok();
-    submit_writes();
-    submit_reads();
+    // Writes before reads: they set batches free.
+    submit_pieces(writes_, Operation::Kind::write_leaf);
+    submit_pack_reads();
+    submit_pieces(leaf_reads_, Operation::Kind::read_leaf);
     for (io::RingCompletion& completion : ring->wait({}, io::Ring::Idle::allowed)) {
       HAUL_TRY(complete(completion));
     }
@@ -84,12 +83,27 @@ void BatchTransfer::look_into_inbox() {
   }
   closed_ = closed_ || inbox.closed;
   for (ReadBuffer* buffer : inbox.released) free_buffers_.push_back(buffer);
+  for (Batch* batch : inbox.unread) begin_comparing(batch);
+  for (Batch* batch : inbox.located) begin_batch(batch);
+  batches_left_ += inbox.planned.size();
   for (Batch* batch : inbox.planned) begin_batch(batch);
   for (Batch* batch : inbox.decoded) begin_writes(batch);
 }
 
-void BatchTransfer::begin_batch(Batch* batch) {
+void BatchTransfer::begin_comparing(Batch* batch) {
   ++batches_left_;
+  if (batch->kind == Batch::Kind::small_files) {
+    context_.read_small(batch);
+    return;
+  }
+  const std::uint64_t end = batch->leaves[0].bytes.size();
+  for (std::uint64_t at = 0; at < end; at += kPieceBytesMax) {
+    leaf_reads_.push_back({batch, at, std::min(kPieceBytesMax, end - at)});
+    ++batch->disk_reads_left;
+  }
+}
+
+void BatchTransfer::begin_batch(Batch* batch) {
   if (batch->chunks.empty()) {
     begin_writes(batch);
     return;
@@ -113,8 +127,8 @@ void BatchTransfer::begin_writes(Batch* batch) {
   if (!context_.losses->is_survey()) {
     for (const ByteRange& range : leaf.written) {
       const std::uint64_t end = range.offset + range.size_bytes;
-      for (std::uint64_t at = range.offset; at < end; at += kWriteBytesMax) {
-        writes_.push_back({batch, at, std::min(kWriteBytesMax, end - at)});
+      for (std::uint64_t at = range.offset; at < end; at += kPieceBytesMax) {
+        writes_.push_back({batch, at, std::min(kPieceBytesMax, end - at)});
         ++batch->writes_left;
       }
     }
@@ -136,19 +150,20 @@ void BatchTransfer::submit(io::RingOperation operation, const Operation& what) {
   ring_->submit(operation);
 }
 
-// Before reads: they set batches free.
-void BatchTransfer::submit_writes() {
-  while (!writes_.empty() && !free_tags_.empty()) {
-    const Write write = writes_.front();
-    writes_.pop_front();
-    const PlacedLeaf& leaf = write.batch->leaves[0];
-    submit({io::RingOperation::Kind::write, leaf.file->file.get(), leaf.offset + write.offset,
-            leaf.bytes.subspan(write.offset, write.size_bytes)},
-           {write.batch, 0, nullptr});
+void BatchTransfer::submit_pieces(std::deque<Piece>& pieces, Operation::Kind kind) {
+  const auto of_ring = kind == Operation::Kind::write_leaf ? io::RingOperation::Kind::write
+                                                           : io::RingOperation::Kind::read;
+  while (!pieces.empty() && !free_tags_.empty()) {
+    const Piece piece = pieces.front();
+    pieces.pop_front();
+    const PlacedLeaf& leaf = piece.batch->leaves[0];
+    submit({of_ring, leaf.file->file.get(), leaf.offset + piece.offset,
+            leaf.bytes.subspan(piece.offset, piece.size_bytes)},
+           {kind, piece, {}, nullptr});
   }
 }
 
-void BatchTransfer::submit_reads() {
+void BatchTransfer::submit_pack_reads() {
   while (!reads_.empty() && !free_tags_.empty() && !free_buffers_.empty()) {
     const Read read = reads_.front();
     reads_.pop_front();
@@ -157,35 +172,51 @@ void BatchTransfer::submit_reads() {
     const PackRead& of_pack = read.batch->reads[read.number];
     submit({io::RingOperation::Kind::read, of_pack.pack.get(), of_pack.offset,
             buffer->memory.bytes().first(of_pack.size_bytes)},
-           {read.batch, read.number, buffer});
+           {Operation::Kind::read_pack, {}, read, buffer});
   }
 }
 
 Status BatchTransfer::complete(io::RingCompletion& completion) {
   const Operation operation = operations_[completion.tag];
   free_tags_.push_back(completion.tag);
-  if (operation.buffer != nullptr) {
-    complete_read(operation, std::move(completion.outcome));
-    return ok();
+  switch (operation.kind) {
+    case Operation::Kind::read_pack:
+      complete_pack_read(operation, std::move(completion.outcome));
+      return ok();
+    case Operation::Kind::read_leaf:
+      complete_leaf_read(operation.piece, std::move(completion.outcome));
+      return ok();
+    case Operation::Kind::write_leaf:
+      if (!completion.outcome) return std::move(completion.outcome).take_error();
+      if (--operation.piece.batch->writes_left == 0) end_batch(operation.piece.batch);
   }
-  if (!completion.outcome) return std::move(completion.outcome).take_error();
-  if (--operation.batch->writes_left == 0) end_batch(operation.batch);
   return ok();
 }
 
-void BatchTransfer::complete_read(const Operation& operation, Result<std::size_t> outcome) {
-  const PackRead& read = operation.batch->reads[operation.read];
+void BatchTransfer::complete_pack_read(const Operation& operation, Result<std::size_t> outcome) {
+  Batch& batch = *operation.read.batch;
+  const PackRead& read = batch.reads[operation.read.number];
   if (outcome) {
-    context_.decode(*operation.batch, read, *operation.buffer, *outcome);
+    context_.decode(batch, read, *operation.buffer, *outcome);
     return;
   }
   // Another copy may do, or another attempt; what was worked around is reported all the same.
   context_.findings->add(outcome.error().message());
   free_buffers_.push_back(operation.buffer);
   const std::pair chunks(read.first_chunk, read.end_chunk);
-  for (std::size_t i = chunks.first; i < chunks.second; ++i) {
-    context_.read_again(*operation.batch, i);
+  for (std::size_t i = chunks.first; i < chunks.second; ++i) context_.read_again(batch, i);
+}
+
+// What cannot be read is rewritten.
+void BatchTransfer::complete_leaf_read(const Piece& piece, Result<std::size_t> outcome) {
+  PlacedLeaf& leaf = piece.batch->leaves[0];
+  if (outcome) {
+    std::ranges::fill(leaf.bytes.subspan(piece.offset, piece.size_bytes).subspan(*outcome),
+                      std::byte{0});
+  } else {
+    leaf.is_unreadable = true;
   }
+  if (--piece.batch->disk_reads_left == 0) context_.compare(piece.batch);
 }
 
 }  // namespace haul::restore

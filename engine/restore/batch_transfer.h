@@ -1,5 +1,5 @@
 // The thread of placing that owns the ring: reads packs into free buffers, and writes the leaves of
-// large files once their chunks are in place.
+// large files once their chunks are in place. Of leaves that are compared it reads what is on disk.
 //
 // Units:    sizes and offsets are bytes.
 // Memory:   the read buffers it was made with.
@@ -41,6 +41,10 @@ class BatchTransfer {
     std::function<void(Batch&, std::size_t chunk)> read_again;
     // Takes a batch of small files.
     std::function<void(Batch*)> small_files;
+    // Takes a batch of small files whose bytes on disk are to be read.
+    std::function<void(Batch*)> read_small;
+    // Takes a batch with the bytes that are on disk.
+    std::function<void(Batch*)> compare;
     // Takes a leaf of a large file that is written.
     std::function<void(const PlacedLeaf&)> leaf_done;
     // Told once how the device is used.
@@ -54,6 +58,9 @@ class BatchTransfer {
 
   // A batch whose chunks have to be read.
   void take_planned(Batch* batch);
+  // A batch that has to be compared with what is on disk, and afterwards.
+  void take_unread(Batch* batch);
+  void take_located(Batch* batch);
   // A batch whose chunks are in place.
   void take_decoded(Batch* batch);
   void release(ReadBuffer* buffer);
@@ -66,6 +73,8 @@ class BatchTransfer {
   // What other threads have brought.
   struct Inbox {
     std::vector<Batch*> planned;
+    std::vector<Batch*> unread;
+    std::vector<Batch*> located;
     std::vector<Batch*> decoded;
     std::vector<ReadBuffer*> released;
     bool closed = false;
@@ -74,35 +83,41 @@ class BatchTransfer {
     Batch* batch = nullptr;
     std::size_t number = 0;  // among the batch's reads
   };
-  struct Write {
+  // Of a leaf of a large file.
+  struct Piece {
     Batch* batch = nullptr;
     std::uint64_t offset = 0;  // in the leaf
     std::size_t size_bytes = 0;
   };
   // What is in flight under one tag.
   struct Operation {
-    Batch* batch = nullptr;
-    std::size_t read = 0;
-    ReadBuffer* buffer = nullptr;  // null: a write
+    enum class Kind { read_pack, read_leaf, write_leaf } kind = Kind::read_pack;
+    Piece piece;  // of a leaf
+    Read read;    // of a pack
+    ReadBuffer* buffer = nullptr;
   };
 
   Result<std::unique_ptr<io::Ring>> open_ring();
+  void put(std::vector<Batch*> Inbox::* where, Batch* batch);
   void look_into_inbox();
+  void begin_comparing(Batch* batch);
   void begin_batch(Batch* batch);
   void begin_writes(Batch* batch);
   void end_batch(Batch* batch);
-  void submit_writes();
-  void submit_reads();
+  void submit_pieces(std::deque<Piece>& pieces, Operation::Kind kind);
+  void submit_pack_reads();
   void submit(io::RingOperation operation, const Operation& what);
   Status complete(io::RingCompletion& completion);
-  void complete_read(const Operation& operation, Result<std::size_t> outcome);
+  void complete_pack_read(const Operation& operation, Result<std::size_t> outcome);
+  void complete_leaf_read(const Piece& piece, Result<std::size_t> outcome);
 
   const Context context_;
   io::Ring* ring_ = nullptr;
   std::vector<Operation> operations_;  // by tag
   std::vector<std::size_t> free_tags_;
   std::deque<Read> reads_;
-  std::deque<Write> writes_;
+  std::deque<Piece> leaf_reads_;
+  std::deque<Piece> writes_;
   std::vector<ReadBuffer*> free_buffers_;
   std::size_t batches_left_ = 0;
   bool closed_ = false;

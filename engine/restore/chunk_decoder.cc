@@ -94,7 +94,9 @@ bool ChunkDecoder::decode_chunk(compress::Decompressor& decompressor, Batch& bat
 }
 
 void ChunkDecoder::chunk_done(Batch& batch) {
-  if (batch.chunks_left.fetch_sub(1) == 1) context_.decoded(&batch);
+  if (batch.chunks_left.fetch_sub(1) != 1) return;
+  batch.finish_compared();
+  context_.decoded(&batch);
 }
 
 Status ChunkDecoder::run() {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/format.h"
 #include "io/aligned_buffer.h"
 
 namespace haul::restore {
@@ -31,16 +32,30 @@ Status FileFinisher::finish_small_files(Batch& batch) {
   for (const PlacedLeaf& leaf : batch.leaves) {
     if (context_.stop.stop_requested()) return ok();  // whoever stopped says why
     context_.crcs[leaf.file->number] = leaf.crc().crc;
+    kept_bytes_ += leaf.kept_bytes;
     if (!context_.losses->is_survey()) HAUL_TRY(write_small(leaf));
     if (context_.progress != nullptr) context_.progress->bytes_done += leaf.size_bytes;
   }
   return ok();
 }
 
+Result<std::unique_ptr<io::File>> FileFinisher::open_small(const PlacedFile& placed) {
+  if (!placed.earlier_bytes) {
+    return context_.target->create_file(placed.path, placed.mode, io::Caching::buffered);
+  }
+  auto file = HAUL_TRY(context_.target->open_earlier(
+      placed.path, placed.mode, io::Caching::buffered, Target::Access::update));
+  // Pages that were to be kept are gone.
+  if (file == nullptr) {
+    return Error(ErrorCode::io, format("{} was there and is not any more", placed.path));
+  }
+  return file;
+}
+
 Status FileFinisher::write_small(const PlacedLeaf& leaf) {
   const PlacedFile& placed = *leaf.file;
-  const auto file =
-      HAUL_TRY(context_.target->create_file(placed.path, placed.mode, io::Caching::buffered));
+  const auto file = HAUL_TRY(open_small(placed));
+  if (placed.earlier_bytes.value_or(0) > leaf.size_bytes) HAUL_TRY(file->resize(leaf.size_bytes));
   std::uint64_t end = 0;
   for (const ByteRange& range : leaf.written) {
     // Ranges are rounded to what direct writes need; these are none.

@@ -6,6 +6,7 @@
 // Errors:   those of the target.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -43,6 +44,10 @@ class FileFinisher {
   Status run();
   void close() { work_.close(); }
 
+  // A leaf of a large file had so many bytes on disk already; small files count by themselves.
+  void add_kept(std::uint64_t bytes) { kept_bytes_ += bytes; }
+  std::uint64_t kept_bytes() const { return kept_bytes_; }
+
  private:
   // Files that are open and wait.
   static constexpr std::size_t kWaitingMax = 64;
@@ -53,11 +58,13 @@ class FileFinisher {
   };
 
   Status finish_small_files(Batch& batch);
+  Result<std::unique_ptr<io::File>> open_small(const PlacedFile& placed);
   Status write_small(const PlacedLeaf& leaf);
   Status finish_large(PlacedFile& file);
 
   const Context context_;
   flow::Channel<Work> work_;
+  std::atomic<std::uint64_t> kept_bytes_ = 0;
 };
 
 }  // namespace haul::restore

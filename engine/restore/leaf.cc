@@ -87,19 +87,22 @@ void fill_holes(const MapLeaf& leaf, const LeafShape& shape, MutableByteSpan int
                   });
 }
 
-std::vector<ByteRange> written_ranges(const MapLeaf& leaf, const LeafShape& shape) {
+void add_range(const ByteRange& range, std::vector<ByteRange>& ranges) {
   constexpr std::uint64_t kAlignment = io::kDirectAlignment;
+  const std::uint64_t begin = range.offset / kAlignment * kAlignment;
+  const std::uint64_t end = io::whole_blocks(range.offset + range.size_bytes);
+  if (!ranges.empty() && ranges.back().offset + ranges.back().size_bytes >= begin) {
+    ranges.back().size_bytes = end - ranges.back().offset;
+  } else {
+    ranges.push_back({begin, end - begin});
+  }
+}
+
+std::vector<ByteRange> written_ranges(const MapLeaf& leaf, const LeafShape& shape) {
   std::vector<ByteRange> ranges;
   const auto add = [&](std::size_t, const Extent& extent, std::uint64_t offset,
                        std::uint64_t size) {
-    if (extent.chunk == Extent::kHole) return;
-    const std::uint64_t begin = offset / kAlignment * kAlignment;
-    const std::uint64_t end = (offset + size + kAlignment - 1) / kAlignment * kAlignment;
-    if (!ranges.empty() && ranges.back().offset + ranges.back().size_bytes >= begin) {
-      ranges.back().size_bytes = end - ranges.back().offset;
-    } else {
-      ranges.push_back({begin, end - begin});
-    }
+    if (extent.chunk != Extent::kHole) add_range({offset, size}, ranges);
   };
   for_each_extent(leaf, shape, add);
   return ranges;

@@ -20,6 +20,8 @@ struct LeafShape {
   std::uint64_t size_bytes = 0;
   std::uint32_t page_size_bytes = 0;
   std::uint32_t chunk_pages = 0;
+
+  std::uint32_t chunk_bytes() const { return chunk_pages * page_size_bytes; }  // at most
 };
 
 LeafShape leaf_shape(const repository::FileShape& file, std::uint64_t leaf);
@@ -58,6 +60,9 @@ struct ByteRange {
 
   bool operator==(const ByteRange&) const = default;
 };
+
+// Adds a range, rounded outwards for direct writes; they come in order.
+void add_range(const ByteRange& range, std::vector<ByteRange>& ranges);
 
 // What has to be written so that holes stay holes: ranges rounded outwards for direct writes, apart
 // from each other. The last one may reach past the end of the leaf.

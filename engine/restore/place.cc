@@ -8,6 +8,7 @@
 
 #include "engine/flow/arena.h"
 #include "engine/flow/channel.h"
+#include "engine/restore/batch_comparer.h"
 #include "engine/restore/batch_planner.h"
 #include "engine/restore/batch_transfer.h"
 #include "engine/restore/chunk_cache.h"
@@ -29,6 +30,8 @@ constexpr std::size_t kOperationsMax = 64;
 // Creating and closing small files is the processor's work; syncing one by one is the device's.
 constexpr std::size_t kFinishers = 2;
 constexpr std::size_t kSyncingFinishers = 16;
+// Of small files on disk: their reads wait for the device one after another.
+constexpr std::size_t kReaders = 4;
 
 class Placer {
  public:
@@ -54,6 +57,7 @@ class Placer {
     finisher_.emplace(finisher_context());
     decoder_.emplace(decoder_context());
     transfer_.emplace(transfer_context());
+    if (context.is_delta) comparer_.emplace(comparer_context());
     planner_.emplace(planner_context());
   }
 
@@ -67,7 +71,9 @@ class Placer {
     const std::size_t useful = std::min(io::whole_blocks(plan_.leaf_bytes_max), kReadBytes);
     return std::max(useful, io::whole_blocks(chunk_bytes_max)) + 2 * io::kDirectAlignment;
   }
+  ChunkLocator::Context locator_context();
   BatchPlanner::Context planner_context();
+  BatchComparer::Context comparer_context();
   BatchTransfer::Context transfer_context();
   ChunkDecoder::Context decoder_context();
   FileFinisher::Context finisher_context();
@@ -87,22 +93,45 @@ class Placer {
   std::optional<FileFinisher> finisher_;
   std::optional<ChunkDecoder> decoder_;
   std::optional<BatchTransfer> transfer_;
+  std::optional<BatchComparer> comparer_;  // of a delta restore
   std::optional<BatchPlanner> planner_;
   std::optional<flow::Arena> arena_;  // last: its tasks use all of the above
 };
+
+ChunkLocator::Context Placer::locator_context() {
+  ChunkLocator::Context locator;
+  locator.chunks = context_.chunks;
+  locator.cache = &cache_;
+  locator.losses = &losses_;
+  locator.findings = context_.findings;
+  locator.read_bytes_max = read_bytes_max();
+  return locator;
+}
+
+BatchComparer::Context Placer::comparer_context() {
+  BatchComparer::Context comparer;
+  comparer.identity = context_.chunks->cluster().identity;
+  comparer.target = context_.target;
+  comparer.locator = locator_context();
+  comparer.losses = &losses_;
+  comparer.arena = &*arena_;
+  comparer.stop = first_error_.stop_token();
+  comparer.located = [this](Batch* batch) { transfer_->take_located(batch); };
+  return comparer;
+}
 
 BatchPlanner::Context Placer::planner_context() {
   BatchPlanner::Context planner;
   planner.chunks = context_.chunks;
   planner.plan = &plan_;
   planner.target = context_.target;
-  planner.cache = &cache_;
+  planner.is_delta = context_.is_delta;
+  planner.locator = locator_context();
   planner.losses = &losses_;
-  planner.findings = context_.findings;
   planner.free = &free_;
-  planner.read_bytes_max = read_bytes_max();
   planner.stop = first_error_.stop_token();
   planner.planned = [this](Batch* batch) { transfer_->take_planned(batch); };
+  planner.unread = [this](Batch* batch) { transfer_->take_unread(batch); };
   planner.leaf_done = [this](const std::shared_ptr<PlacedFile>& file, std::uint64_t bytes) {
     finisher_->leaf_done(file, bytes);
   };
@@ -127,8 +156,11 @@ BatchTransfer::Context Placer::transfer_context() {
     decoder_->read_again(batch, chunk);
   };
   transfer.small_files = [this](Batch* batch) { finisher_->finish_batch(batch); };
+  transfer.read_small = [this](Batch* batch) { comparer_->read(batch); };
+  transfer.compare = [this](Batch* batch) { comparer_->compare(batch); };
   transfer.leaf_done = [this](const PlacedLeaf& leaf) {
     leaf.file->leaves[leaf.number] = leaf.crc();
+    finisher_->add_kept(leaf.kept_bytes);
     finisher_->leaf_done(leaf.file, leaf.size_bytes);
   };
   transfer.opened = [this](const std::string& backend) { io_backend_ = backend; };
@@ -171,6 +203,7 @@ Status Placer::transfer() {
   if (first_error_.stopped()) return ok();
   decoder_->close();
   finisher_->close();
+  if (comparer_) comparer_->close();
   return ok();
 }
 
@@ -187,6 +220,10 @@ Result<PlaceResult> Placer::run() {
     for (std::size_t i = 0; i < (syncs_each ? kSyncingFinishers : kFinishers); ++i) {
       start([this] { return finisher_->run(); });
     }
+    if (comparer_) {
+      start([this] { return comparer_->run_locator(); });
+      for (std::size_t i = 0; i < kReaders; ++i) start([this] { return comparer_->run_reader(); });
+    }
     first_error_.guard([this] { return plan(); });
     threads.clear();  // joined while a stop still wakes the transfer
   }
@@ -196,6 +233,7 @@ Result<PlaceResult> Placer::run() {
   result.crcs = std::move(crcs_);
   result.lost_files = losses_.names();
   result.lost_file_count = losses_.count();
+  result.kept_bytes = finisher_->kept_bytes();
   result.io_backend = std::move(io_backend_);
   return result;
 }

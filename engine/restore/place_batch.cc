@@ -3,9 +3,11 @@
 namespace haul::restore {
 
 postgres::Crc32cPiece PlacedLeaf::crc() const {
-  postgres::Crc32cPiece whole;
-  for (const postgres::Crc32cPiece& extent : extents) whole = postgres::combine(whole, extent);
-  return whole;
+  if (whole) return *whole;
+  postgres::Crc32cPiece combined;
+  for (const postgres::Crc32cPiece& extent : extents)
+    combined = postgres::combine(combined, extent);
+  return combined;
 }
 
 Status place_chunk(const ChunkUse& use, ByteSpan chunk, PlacedLeaf& leaf) {
@@ -17,7 +19,15 @@ Status place_chunk(const ChunkUse& use, ByteSpan chunk, PlacedLeaf& leaf) {
   return ok();
 }
 
+void Batch::finish_compared() {
+  for (PlacedLeaf& leaf : leaves) {
+    if (!leaf.comparison || leaf.whole) continue;
+    leaf.whole = {postgres::crc32c(leaf.bytes.first(leaf.size_bytes)), leaf.size_bytes};
+  }
+}
+
 void Batch::clear() {
+  is_compared = false;
   used_bytes = 0;
   leaves.clear();
   chunks.clear();

@@ -20,6 +20,7 @@
 #include "engine/postgres/crc32c.h"
 #include "engine/repository/chunk_reader.h"
 #include "engine/restore/leaf.h"
+#include "engine/restore/leaf_comparison.h"
 #include "io/aligned_buffer.h"
 #include "io/file.h"
 
@@ -32,6 +33,8 @@ struct PlacedFile {
   std::uint64_t size_bytes = 0;
   // Null: created once its bytes are there (small), or never (nothing is written any more).
   std::unique_ptr<io::File> file;
+  // How long it was before this restore; nothing: it was not there, or is of no use.
+  std::optional<std::uint64_t> earlier_bytes;
   std::vector<postgres::Crc32cPiece> leaves;   // the CRC of each
   std::atomic<std::uint64_t> leaves_left = 0;  // that are not yet written
   std::atomic<bool> is_lost = false;
@@ -44,7 +47,15 @@ struct PlacedLeaf {
   std::uint64_t size_bytes = 0;
   MutableByteSpan bytes;                       // of a large file: zeros up to kDirectAlignment
   std::vector<postgres::Crc32cPiece> extents;  // the CRC of each
-  std::vector<ByteRange> written;              // what is no hole
+  std::vector<ByteRange> written;              // what is no hole, or differs from what is on disk
+  LeafShape shape;
+
+  // Of a leaf that is compared with what is on disk.
+  repository::MapLeaf map;
+  std::optional<LeafComparison> comparison;
+  bool is_unreadable = false;                  // on disk
+  std::optional<postgres::Crc32cPiece> whole;  // instead of `extents`
+  std::uint64_t kept_bytes = 0;
 
   postgres::Crc32cPiece crc() const;
 };
@@ -89,7 +100,11 @@ struct Batch {
   std::vector<PackRead> reads;
   std::atomic<std::size_t> chunks_left = 0;  // that are not yet in their places
   std::size_t writes_left = 0;               // the transfer's
+  bool is_compared = false;                  // with what is on disk, before chunks are located
+  std::size_t disk_reads_left = 0;           // the transfer's; of a leaf on disk
 
+  // All bytes of the leaves that were compared are there: takes their CRC.
+  void finish_compared();
   // Ready for other leaves.
   void clear();
 };

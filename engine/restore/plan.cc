@@ -379,6 +379,15 @@ Result<RestorePlan> make_plan(repository::ChunkReader& chunks,
   return Planner(chunks, snapshot).run();
 }
 
+Status for_each_placed(repository::ChunkReader& chunks, const RestorePlan& plan,
+                       const repository::EntryVisitor& visit) {
+  return repository::walk_tree(chunks, plan.tree, [&](const TreeEntry& entry) -> Status {
+    const bool is_directory = entry.root == TreeRoot::data_directory &&
+                              entry.kind == EntryKind::directory && plan.has_directory(entry.path);
+    return is_directory || is_placed_file(plan, entry) ? visit(entry) : ok();
+  });
+}
+
 Status for_each_file(repository::ChunkReader& chunks, const RestorePlan& plan,
                      const repository::EntryVisitor& visit) {
   const Error changed(ErrorCode::corrupt,

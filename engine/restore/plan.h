@@ -69,6 +69,11 @@ bool is_reserved_name(std::string_view path);
 Result<RestorePlan> make_plan(repository::ChunkReader& chunks,
                               const repository::Snapshot& snapshot);
 
+// Calls `visit` with every directory and file that is placed, in tree order: what lies in a
+// directory follows it.
+Status for_each_placed(repository::ChunkReader& chunks, const RestorePlan& plan,
+                       const repository::EntryVisitor& visit);
+
 // Calls `visit` with every file that the plan counted, never with more, in tree order; stops at its
 // first failure. `corrupt` when the tree is not what it was.
 Status for_each_file(repository::ChunkReader& chunks, const RestorePlan& plan,

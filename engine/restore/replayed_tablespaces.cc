@@ -32,6 +32,7 @@ bool is_anothers(const ReplayedTablespace& tablespace, const TargetLayout& layou
 Status check(const ReplayedTablespace& tablespace, const TargetLayout& layout,
              const DirectoryOpener& open) {
   if (is_made_by_restore(tablespace, layout)) return ok();
+  if (std::ranges::find(layout.abandoned, tablespace.path) != layout.abandoned.end()) return ok();
   if (is_anothers(tablespace, layout)) {
     return refusal(tablespace, "where another one is restored", "restore that one elsewhere");
   }

@@ -8,7 +8,9 @@
 #include "engine/repository/chunk_reader.h"
 #include "engine/repository/findings.h"
 #include "engine/repository/index.h"
+#include "engine/restore/clear_target.h"
 #include "engine/restore/configuration.h"
+#include "engine/restore/earlier_state.h"
 #include "engine/restore/owner.h"
 #include "engine/restore/place.h"
 #include "engine/restore/plan.h"
@@ -54,10 +56,8 @@ class Restore {
     ChosenBackup chosen = HAUL_TRY(choose_backup(recovery_request(cluster, chunks)));
     RestorePlan& plan = chosen.plan;
     std::ranges::copy(chosen.warnings, std::back_inserter(report_.warnings));
-    const TargetLayout layout = HAUL_TRY(make_layout(options_, plan.facts));
-    postgres::SystemProcessProbe system_processes;
-    postgres::ProcessProbe* processes = environment_.processes;
-    HAUL_TRY(check_vacant(layout, open_, processes != nullptr ? *processes : system_processes));
+    TargetLayout layout = HAUL_TRY(make_layout(options_, plan.facts));
+    HAUL_TRY(check_place(plan, cluster, layout));
     const PathProbe exists = [this](const std::string& path) { return path_exists(path); };
     ConfigurationPlan configuration = HAUL_TRY(plan_configuration(plan, chunks, exists));
     if (chosen.recovery) {
@@ -83,6 +83,27 @@ class Restore {
     return options_.start == RestoreOptions::Start::yes ? start(layout) : ok();
   }
 
+  postgres::ProcessProbe& processes() {
+    return environment_.processes != nullptr ? *environment_.processes : system_processes_;
+  }
+
+  // All that can be refused of the target is refused here.
+  Status check_place(const RestorePlan& plan, const repository::Cluster& cluster,
+                     TargetLayout& layout) {
+    if (options_.delta == RestoreOptions::Delta::no) {
+      return check_vacant(layout, open_, processes());
+    }
+    EarlierStateRequest request;
+    request.layout = &layout;
+    request.facts = &plan.facts;
+    request.mappings = &options_.mappings;
+    request.repository = cluster.store->name();
+    earlier_ = HAUL_TRY(check_earlier_state(request, open_, processes()));
+    layout.abandoned = earlier_->abandoned;
+    if (earlier_->is_vacant) earlier_.reset();
+    return ok();
+  }
+
   int server_major() const { return report_.facts.server_version / 10000; }
 
   // Before anything is copied: a server that cannot be started is known then.
@@ -97,15 +118,13 @@ class Restore {
   Status start(const TargetLayout& layout) {
     enter(RestoreProgress::Phase::replaying);
     const auto directory = HAUL_TRY(open_(layout.data_directory));
-    postgres::SystemProcessProbe system_processes;
     SystemProgramRunner system_programs(owner_);
     ServerStart start{programs_, layout.data_directory, server_major(), options_.recovery, {}};
     if (report_.recovery) start.replayed = report_.recovery->survey.end;
     ServerEnvironment server;
     server.runner = environment_.programs != nullptr ? environment_.programs : &system_programs;
     server.directory = directory.get();
-    server.processes =
-        environment_.processes != nullptr ? environment_.processes : &system_processes;
+    server.processes = &processes();
     server.clock = environment_.clock;
     server.stop = environment_.stop;
     report_.server = HAUL_TRY(start_server(start, server));
@@ -156,6 +175,7 @@ class Restore {
     context.chunks = &chunks;
     context.findings = &findings_;
     context.target = target;
+    context.is_delta = target != nullptr && earlier_.has_value();
     context.workers = flow::resolve_workers(options_.workers);
     context.rings = environment_.rings;
     context.stop = environment_.stop;
@@ -192,22 +212,50 @@ class Restore {
                  "the log names them all; another backup may have them");
   }
 
+  Result<std::unique_ptr<Target>> open_target(const RestorePlan& plan, const TargetLayout& layout) {
+    Target::Options target;
+    if (plan.group_access) target.rules = {0750, 0640, std::nullopt};
+    SystemUserDatabase users;
+    target.rules.owner = owner_ = choose_owner(options_, plan.facts, users, report_.warnings);
+    target.marker.system_identifier = plan.facts.system_identifier;
+    for (const TablespacePlace& place : layout.tablespaces) {
+      target.marker.tablespaces.push_back(place.to);
+    }
+    if (earlier_) {
+      // It may have been long since it was looked for.
+      HAUL_TRY(check_no_server(layout, open_, processes()));
+      target.is_delta = true;
+      std::ranges::copy(earlier_->abandoned, std::back_inserter(target.marker.tablespaces));
+    }
+    return Target::create(layout, target, open_);
+  }
+
+  // What is there ceases to be a cluster before anything of it is changed.
+  Status clear(const RestorePlan& plan, repository::ChunkReader& chunks, Target& target) {
+    HAUL_TRY(remove_control_file(target));
+    ClearResult cleared = HAUL_TRY(clear_target(plan, chunks, target, open_, environment_.stop));
+    std::ranges::move(cleared.warnings, std::back_inserter(report_.warnings));
+    report_.delta = RestoreReport::Delta{0, cleared.removed};
+    return ok();
+  }
+
   Status place_and_seal(const RestorePlan& plan, const TargetLayout& layout,
                         const ConfigurationPlan& configuration, repository::ChunkReader& chunks) {
     const auto begin = environment_.clock->now_monotonic();
     enter(RestoreProgress::Phase::copying);
-    CreationRules rules;
-    if (plan.group_access) rules = {0750, 0640, std::nullopt};
-    SystemUserDatabase users;
-    rules.owner = owner_ = choose_owner(options_, plan.facts, users, report_.warnings);
-    const auto target = HAUL_TRY(Target::create(layout, rules, open_));
-    HAUL_TRY(place_directories(plan, *target));
+    const auto target = HAUL_TRY(open_target(plan, layout));
+    if (earlier_) {
+      HAUL_TRY(clear(plan, chunks, *target));
+    } else {
+      HAUL_TRY(place_directories(plan, *target));
+    }
     const PlaceResult placed = HAUL_TRY(place_files(plan, place_context(chunks, target.get())));
     if (placed.lost_file_count > 0) return lost(plan, placed);
     const auto copied = environment_.clock->now_monotonic();
     report_.copy_time = copied - begin;
     enter(RestoreProgress::Phase::syncing);
     report_.io_backend = placed.io_backend;
+    if (report_.delta) report_.delta->kept_bytes = placed.kept_bytes;
     HAUL_TRY(seal({&chunks, &plan, &configuration, placed.crcs, environment_.clock->now_utc()},
                   *target));
     report_.sync_time = environment_.clock->now_monotonic() - copied;
@@ -219,7 +267,9 @@ class Restore {
   const RestoreOptions& options_;
   RestoreEnvironment& environment_;
   DirectoryOpener open_;
+  postgres::SystemProcessProbe system_processes_;
   repository::Findings findings_;
+  std::optional<EarlierState> earlier_;  // of a delta restore that finds something
   std::string programs_;
   std::optional<io::FileOwner> owner_;
   RestoreReport report_;

@@ -1,5 +1,8 @@
 // A restore: plan -> fetch -> place -> seal.
 //
+// A delta restore may find an earlier state of the cluster, or a restore that was cut off, at its
+// target: it removes pg_control first and keeps what its digests prove to be right.
+//
 // The target is not startable before the last step: global/pg_control gets its name when everything
 // else is durable, and a marker file says so meanwhile. All names are created beneath the data
 // directory and the mapped tablespaces, following no symbolic link.
@@ -9,7 +12,8 @@
 //           bytes per file.
 // Threads:  run_restore() blocks its caller and owns its workers; RestoreProgress is read from any
 //           thread.
-// Errors:   usage (a target that is not empty, a mapping that fits nothing), server_state (a server
+// Errors:   usage (a target that is not empty, or of a delta restore not the cluster's, a mapping
+// that fits nothing), server_state (a server
 //           runs there, one that was started failed), not_found (no such backup, a moment that is
 //           not reached), corrupt (something cannot be had; names every file that it touches), io,
 //           no_space, permission, interrupted.
@@ -58,6 +62,9 @@ struct RestoreOptions {
   std::optional<io::FileOwner> owner;
   std::size_t workers = 0;  // 0: one per processor
   enum class Run { real, dry } run = Run::real;
+  // Whether the target may hold an earlier or damaged state of the cluster, of which is kept what
+  // the backup has as well.
+  enum class Delta { no, yes } delta = Delta::no;
   // Whether a server is started on it, and is to be where the recovery brings it.
   enum class Start { no, yes } start = Start::no;
   std::string server_programs;  // their directory; empty: where they usually are
@@ -101,6 +108,12 @@ struct RestoreReport {
   std::shared_ptr<const RecoveryPlan> recovery;
   std::uint64_t files = 0;
   std::uint64_t bytes = 0;
+  // Of a delta restore that found anything.
+  struct Delta {
+    std::uint64_t kept_bytes = 0;  // of `bytes`; the rest was written
+    std::uint64_t removed = 0;     // names
+  };
+  std::optional<Delta> delta;
   std::chrono::nanoseconds plan_time{};
   std::chrono::nanoseconds copy_time{};
   std::chrono::nanoseconds sync_time{};  // file systems or directories, manifest, pg_control

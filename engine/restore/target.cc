@@ -55,11 +55,6 @@ Result<std::string> tidy_place(const std::string& path, std::string_view what) {
   return *tidied;
 }
 
-bool is_same_or_beneath(std::string_view path, std::string_view directory) {
-  return path.starts_with(directory) &&
-         (path.size() == directory.size() || path[directory.size()] == '/');
-}
-
 Status check_apart(const TargetLayout& layout) {
   const auto share = [](std::string_view one, std::string_view other) {
     return is_same_or_beneath(one, other) || is_same_or_beneath(other, one);
@@ -99,6 +94,11 @@ std::string list_of_places(const postgres::TablespaceMap& map) {
 }
 
 }  // namespace
+
+bool is_same_or_beneath(std::string_view path, std::string_view directory) {
+  return path.starts_with(directory) &&
+         (path.size() == directory.size() || path[directory.size()] == '/');
+}
 
 std::string tablespace_path(std::uint32_t oid) { return format("{}{}", kTablespacePrefix, oid); }
 
@@ -213,6 +213,11 @@ Result<std::optional<Identity>> check_tablespace(const TablespacePlace& place,
 
 }  // namespace
 
+Status check_vacant_tablespace(const TablespacePlace& place, const DirectoryOpener& open) {
+  HAUL_TRY(check_tablespace(place, open));
+  return ok();
+}
+
 Status check_vacant(const TargetLayout& layout, const DirectoryOpener& open,
                     postgres::ProcessProbe& processes) {
   std::map<Identity, std::string> seen;
@@ -277,15 +282,27 @@ Result<std::unique_ptr<io::Directory>> open_root(const std::string& path,
 
 }  // namespace
 
-Result<std::unique_ptr<Target>> Target::create(const TargetLayout& layout,
-                                               const CreationRules& rules,
+Status Target::write_marker(const Options& options) {
+  const std::string text = to_text(options.marker);
+  if (options.is_delta) {
+    const auto file = HAUL_TRY(data_directory_->create_temporary("", io::Caching::buffered));
+    HAUL_TRY(file->write_at(0, bytes_of(text)));
+    if (rules_.owner) HAUL_TRY(file->set_owner(rules_.owner->user, rules_.owner->group));
+    HAUL_TRY(file->sync());
+    HAUL_TRY(data_directory_->publish_over(*file, kUnfinishedMarker));
+    HAUL_TRY(file->finish());
+  } else {
+    HAUL_TRY(write_file(kUnfinishedMarker, 0600, bytes_of(text)));
+  }
+  return data_directory_->sync_directory("");
+}
+
+Result<std::unique_ptr<Target>> Target::create(const TargetLayout& layout, const Options& options,
                                                const DirectoryOpener& open) {
+  const CreationRules& rules = options.rules;
   std::unique_ptr<Target> target(new Target(layout, rules));
   target->data_directory_ = HAUL_TRY(open_root(layout.data_directory, rules, open));
-  HAUL_TRY(target->write_file(
-      kUnfinishedMarker, 0600,
-      bytes_of("A restore began here and has not finished. This is no whole cluster.\n")));
-  HAUL_TRY(target->data_directory_->sync_directory(""));
+  HAUL_TRY(target->write_marker(options));
   for (const TablespacePlace& place : layout.tablespaces) {
     auto root = open_root(place.to, rules, open);
     if (!root) {
@@ -305,6 +322,13 @@ Target::Place Target::resolve(std::string_view path) const {
   return {found->second.get(), std::string(path.substr(slash + 1))};
 }
 
+Status Target::adopt_directory(std::string_view path, std::uint32_t recorded_mode) {
+  const Place place = resolve(path);
+  if (place.path.empty()) return ok();
+  HAUL_TRY(place.directory->set_mode(place.path, rules_.directory_mode_of(recorded_mode)));
+  return own(*place.directory, place.path, rules_);
+}
+
 Status Target::make_directory(std::string_view path, std::uint32_t recorded_mode) {
   const Place place = resolve(path);
   if (place.path.empty()) return ok();
@@ -317,6 +341,23 @@ Result<std::unique_ptr<io::File>> Target::create_file(std::string_view path,
                                                       io::Caching caching) {
   const Place place = resolve(path);
   return place.directory->create_file(place.path, rules_.file_mode_of(recorded_mode), caching);
+}
+
+Result<std::unique_ptr<io::File>> Target::open_earlier(std::string_view path,
+                                                       std::uint32_t recorded_mode,
+                                                       io::Caching caching, Access access) {
+  const Place place = resolve(path);
+  auto file = access == Access::look ? place.directory->open_file(place.path, caching)
+                                     : place.directory->open_for_update(place.path, caching);
+  if (!file && file.error().code() == ErrorCode::not_found) return nullptr;
+  if (access == Access::look) return file ? std::move(file).take() : nullptr;
+  if (!file && file.error().code() != ErrorCode::permission) return std::move(file).take_error();
+  if (!file) {
+    HAUL_TRY(place.directory->remove_file(place.path));
+    return nullptr;
+  }
+  HAUL_TRY((*file)->set_mode(rules_.file_mode_of(recorded_mode)));
+  return std::move(file).take();
 }
 
 Status Target::finish_file(io::File& file, std::string_view path, Sync sync) const {

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "engine/postgres/postmaster_pid.h"
+#include "engine/restore/marker.h"
 #include "engine/restore/restore.h"
 
 namespace haul::restore {
@@ -33,6 +34,9 @@ struct TablespacePlace {
 struct TargetLayout {
   std::string data_directory;                // absolute, tidy
   std::vector<TablespacePlace> tablespaces;  // but for those in place
+  // Of a delta restore: where the cluster has tablespaces now that come to lie elsewhere, or that
+  // the backup has not. Absolute; what they hold of the cluster is removed.
+  std::vector<std::string> abandoned = {};
 };
 
 // "pg_tblspc/16385"
@@ -46,6 +50,11 @@ Result<TargetLayout> make_layout(const RestoreOptions& options, const postgres::
 // Every place is absent or an empty directory, and no two are one. Changes nothing.
 Status check_vacant(const TargetLayout& layout, const DirectoryOpener& open,
                     postgres::ProcessProbe& processes);
+
+// The same of one tablespace.
+Status check_vacant_tablespace(const TablespacePlace& place, const DirectoryOpener& open);
+// By their names, which are tidy.
+bool is_same_or_beneath(std::string_view path, std::string_view directory);
 
 // What is created looks like this.
 struct CreationRules {
@@ -62,9 +71,14 @@ struct CreationRules {
 
 class Target {
  public:
+  struct Options {
+    CreationRules rules;
+    Marker marker;
+    // A marker that is there already is replaced.
+    bool is_delta = false;
+  };
   // Makes what is missing of the roots, durably, and the marker in the data directory first of all.
-  static Result<std::unique_ptr<Target>> create(const TargetLayout& layout,
-                                                const CreationRules& rules,
+  static Result<std::unique_ptr<Target>> create(const TargetLayout& layout, const Options& options,
                                                 const DirectoryOpener& open);
 
   struct Place {
@@ -77,11 +91,18 @@ class Target {
   const TargetLayout& layout() const { return layout_; }
   const CreationRules& rules() const { return rules_; }
 
-  // With owner and bounded mode; not durable. Of a root: nothing to do.
+  // With owner and bounded mode; not durable. Of a root: nothing to do. adopt_directory(): one that
+  // is there already.
+  Status adopt_directory(std::string_view path, std::uint32_t recorded_mode);
   Status make_directory(std::string_view path, std::uint32_t recorded_mode);
   // A file that must not exist; the mode is bounded. finish_file() gives it its owner.
   Result<std::unique_ptr<io::File>> create_file(std::string_view path, std::uint32_t recorded_mode,
                                                 io::Caching caching);
+  enum class Access { look, update };
+  // A file that is there already, whose mode becomes that of a new one unless it is only looked at.
+  // Null: it is not there. What may not be opened is removed.
+  Result<std::unique_ptr<io::File>> open_earlier(std::string_view path, std::uint32_t recorded_mode,
+                                                 io::Caching caching, Access access);
   enum class Sync {
     now,
     // The file is one of many: make_durable() follows, and may be cheaper for all of them at once.
@@ -104,6 +125,7 @@ class Target {
 
  private:
   Target(const TargetLayout& layout, const CreationRules& rules) : layout_(layout), rules_(rules) {}
+  Status write_marker(const Options& options);
   std::vector<io::Directory*> roots() const;
 
   const TargetLayout layout_;

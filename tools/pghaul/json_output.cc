@@ -342,6 +342,11 @@ Json restore_result_json(const restore::RestoreReport& report, const std::string
   json.set("target", target);
   json.set("files", report.files);
   json.set("bytes", report.bytes);
+  if (report.delta) {
+    json.set("kept_bytes", report.delta->kept_bytes);
+    json.set("rewritten_bytes", report.bytes - report.delta->kept_bytes);
+    json.set("removed", report.delta->removed);
+  }
   json.set("plan_ms", milliseconds(report.plan_time));
   json.set("copy_ms", milliseconds(report.copy_time));
   json.set("sync_ms", milliseconds(report.sync_time));

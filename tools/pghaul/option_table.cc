@@ -71,7 +71,8 @@ constexpr std::array kOptions = {
     OptionSpec{"pgdata", 'D', value, "DIR",
                "the data directory (default: what the server says it is)", kServer},
     OptionSpec{"pgdata", 'D', value, "DIR",
-               "where to put the cluster; empty, or created (always named, never taken from the "
+               "where to put the cluster; empty, or created, but for --delta (always named, never "
+               "taken from the "
                "configuration)",
                kRestore, OptionSource::environment},
     OptionSpec{"dbname", 'd', value, "CONNSTR",
@@ -83,6 +84,11 @@ constexpr std::array kOptions = {
     OptionSpec{"no-password", 'w', flag, "",
                "never ask for a password; pghaul never does, .pgpass and service files serve",
                kServer | kWalReceive},
+    OptionSpec{
+        "delta", '\0', flag, "",
+        "into an older or damaged state of the cluster: keep what is right there, rewrite and "
+        "remove the rest",
+        kRestore, OptionSource::environment},
     OptionSpec{"tablespace-mapping", 'T', repeated, "OLD=NEW",
                "put the tablespace recorded at OLD into NEW", kRestore},
     OptionSpec{"owner", '\0', value, "USER[:GROUP]", "owner of the restored files", kRestore},

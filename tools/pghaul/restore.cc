@@ -162,6 +162,7 @@ Result<RestoreOptions> options_of(Context& context, const std::string& cluster) 
     options.owner = *parsed;
   }
   if (HAUL_TRY(settings.flag("dry-run"))) options.run = RestoreOptions::Run::dry;
+  if (HAUL_TRY(settings.flag("delta"))) options.delta = RestoreOptions::Delta::yes;
   options.recovery = HAUL_TRY(recovery_of(settings));
   if (HAUL_TRY(settings.flag("start"))) options.start = RestoreOptions::Start::yes;
   options.server_programs = settings.path("pg-bin").value_or("");
@@ -253,6 +254,12 @@ void print_report(Context& context, const RestoreReport& report, const RestoreOp
                                 report.backup, amount, print_duration(total),
                                 print_duration(report.plan_time), print_duration(report.copy_time),
                                 print_duration(report.sync_time), options.target));
+  if (report.delta) {
+    print_summary(
+        context,
+        format("kept {}, rewrote {}, removed {} names", print_size(report.delta->kept_bytes),
+               print_size(report.bytes - report.delta->kept_bytes), report.delta->removed));
+  }
   if (report.server) print_server(context, report);
 }
 

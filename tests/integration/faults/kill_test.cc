@@ -269,5 +269,77 @@ TEST_F(KilledRestores, AtAnyTimeNeverLookLikeACluster) {
   std::cout << format("{} kills at random times, seed {}\n", killed, seed);
 }
 
+// A delta restore of the first backup over the second state.
+class KilledDeltaRestores : public SceneTest<KilledDeltaRestores> {
+ protected:
+  std::string target() const { return scene().path("target"); }
+  std::string command() const {
+    return scene().restore_command(scene().first_repository(), target()) + " --delta";
+  }
+
+  void prepare() {
+    scene().remove(target());
+    const Outcome copied = scene().workshop().shell(
+        format("cp -a {} {}", scene().server().data_directory(), target()));
+    ASSERT_EQ(copied.status, 0) << copied.err;
+    if (before_.empty()) before_ = tree_of(target());
+  }
+
+  // But for the marker, and what a kill leaves of a file without a name.
+  static Tree without_ours(Tree tree) {
+    std::erase_if(tree, [](const auto& entry) {
+      return entry.first == "pghaul.restore-unfinished" || entry.first.ends_with(".tmp");
+    });
+    return tree;
+  }
+
+  // Killed once, wherever: whole, untouched, or no cluster; and another run completes it.
+  void check() {
+    if (std::filesystem::exists(target() + "/global/pg_control")) {
+      const Tree tree = without_ours(tree_of(target()));
+      EXPECT_TRUE(tree_difference(scene().first_tree(), tree).empty() ||
+                  tree_difference(before_, tree).empty())
+          << tree_difference(scene().first_tree(), tree);
+    } else {
+      const Outcome plain =
+          scene().workshop().pghaul(scene().restore_command(scene().first_repository(), target()));
+      EXPECT_EQ(plain.status, 2) << plain.err;
+    }
+    const Outcome again = scene().workshop().pghaul(command());
+    EXPECT_EQ(again.status, 0) << again.err;
+    EXPECT_EQ(tree_difference(scene().first_tree(), tree_of(target())), "");
+  }
+
+ private:
+  Tree before_;
+};
+
+TEST_F(KilledDeltaRestores, AtAnyOperationAreCompletedByAnother) {
+  prepare();
+  kill_at_each(
+      scene(), command(), [&](std::uint64_t) { prepare(); }, [&](std::uint64_t) { check(); });
+  scene().expect_sound(scene().first_repository());
+}
+
+TEST_F(KilledDeltaRestores, AtAnyTimeAreCompletedByAnother) {
+  const std::uint64_t seed = test_seed();
+  SCOPED_TRACE(format("seed {}", seed));
+  RandomKills random(scene(), seed);
+  prepare();
+  random.measure(command());
+  std::uint64_t killed = 0;
+  for (std::uint64_t run = 0; killed < kills() / 2 && run < 2 * kills(); ++run) {
+    SCOPED_TRACE(format("run {}", run));
+    prepare();
+    if (!random.kill_once(on_backend(command(), run))) continue;
+    check();
+    ++killed;
+    if (HasFailure()) break;
+  }
+  EXPECT_EQ(killed, kills() / 2);
+  scene().expect_sound(scene().first_repository());
+  std::cout << format("{} kills at random times, seed {}\n", killed, seed);
+}
+
 }  // namespace
 }  // namespace haul::integration

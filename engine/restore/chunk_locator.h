@@ -1,0 +1,61 @@
+// Finds the chunks of a batch in the repository's packs, and joins those that lie near each other
+// into reads.
+//
+// Units:    sizes and offsets are bytes.
+// Memory:   kPacksMax open packs.
+// Threads:  one owner at a time; blocks on the repository.
+// Errors:   those of reading the repository; what is damaged is a loss.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "engine/repository/chunk_reader.h"
+#include "engine/repository/findings.h"
+#include "engine/restore/chunk_cache.h"
+#include "engine/restore/losses.h"
+#include "engine/restore/place_batch.h"
+
+namespace haul::restore {
+
+class ChunkLocator {
+ public:
+  struct Context {
+    repository::ChunkReader* chunks = nullptr;
+    ChunkCache* cache = nullptr;
+    Losses* losses = nullptr;
+    repository::Findings* findings = nullptr;
+    std::size_t read_bytes_max = 0;  // of one PackRead
+  };
+
+  explicit ChunkLocator(const Context& context) : context_(context) {}
+
+  // Where the list of a pack says that a chunk lies; nothing when none does.
+  Result<std::optional<repository::StoredChunk>> find(const repository::ChunkId& id,
+                                                      std::uint32_t size_max_bytes);
+  // Adds a chunk that a leaf of the batch draws on; one that is at hand is placed at once.
+  Status add(Batch& batch, std::size_t leaf, ChunkUse use, std::uint32_t size_max_bytes);
+  // The same where find() was asked already.
+  Status add_found(Batch& batch, std::size_t leaf, ChunkUse use, std::uint32_t size_max_bytes,
+                   std::optional<repository::StoredChunk> stored);
+  // All chunks are added.
+  void make_reads(Batch& batch) const;
+
+ private:
+  // Direct reads go through a file of their own; those of the last packs are kept.
+  static constexpr std::size_t kPacksMax = 8;
+  using PackFile =
+      std::pair<std::shared_ptr<const repository::PackReader>, std::shared_ptr<io::File>>;
+
+  // False when it is not at hand.
+  Result<bool> place_cached(const ChunkUse& use, PlacedLeaf& leaf);
+  Result<std::shared_ptr<io::File>> pack_file(const repository::StoredChunk& stored);
+
+  const Context context_;
+  std::optional<repository::StoredChunk> last_stored_;
+  std::list<PackFile> packs_;  // most recently used first
+};
+
+}  // namespace haul::restore
