@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "io/aligned_buffer.h"
+
 namespace haul::restore {
 
 namespace {
@@ -30,26 +32,29 @@ void BatchComparer::close() {
 }
 
 Status BatchComparer::run_reader() {
+  io::AlignedBuffer aligned(kLargeSizeMinBytes);
   while (const auto batch = unread_.pop()) {
     for (PlacedLeaf& leaf : (*batch)->leaves) {
       if (context_.stop.stop_requested()) return ok();  // whoever stopped says why
-      HAUL_TRY(read_small(leaf));
+      HAUL_TRY(read_small(leaf, aligned.bytes()));
     }
     compare(*batch);
   }
   return ok();
 }
 
-Status BatchComparer::read_small(PlacedLeaf& leaf) {
+Status BatchComparer::read_small(PlacedLeaf& leaf, MutableByteSpan aligned) {
   PlacedFile& placed = *leaf.file;
   const auto access = context_.losses->is_survey() ? Target::Access::look : Target::Access::update;
   const auto file = HAUL_TRY(
-      context_.target->open_earlier(placed.path, placed.mode, io::Caching::buffered, access));
+      context_.target->open_earlier(placed.path, placed.mode, io::Caching::direct, access));
   if (file == nullptr) return ok();
   placed.earlier_bytes = HAUL_TRY(file->info()).size_bytes;
-  const auto read = file->read_at(0, leaf.bytes.first(leaf.size_bytes));
+  const auto read = file->read_at(0, aligned.first(io::whole_blocks(leaf.size_bytes)));
   leaf.is_unreadable = !read;
-  if (read) std::ranges::fill(leaf.bytes.subspan(*read), std::byte{0});
+  const std::size_t size = std::min<std::size_t>(read.value_or(0), leaf.size_bytes);
+  std::ranges::copy(aligned.first(size), leaf.bytes.begin());
+  std::ranges::fill(leaf.bytes.subspan(size), std::byte{0});
   return ok();
 }
 

@@ -2,9 +2,10 @@
 // what the backup has, and only the chunks that are needed are located.
 //
 // Leaves of large files come with their bytes read, through the ring; small files are read here.
-// What cannot be read on disk is rewritten.
+// All of them direct: the page cache may hold what the device has lost. What cannot be read on disk
+// is rewritten.
 //
-// Memory:   none of its own but the locator's.
+// Memory:   the locator's, and 1 MiB per reader.
 // Threads:  read() and compare() never block, from any thread; compare() starts a task of the
 //           arena. run_reader(), any number of them, and run_locator(), one, block their callers.
 // Errors:   those of reading the repository and the target; what is damaged is a loss.
@@ -48,7 +49,7 @@ class BatchComparer {
   void close();
 
  private:
-  Status read_small(PlacedLeaf& leaf);
+  Status read_small(PlacedLeaf& leaf, MutableByteSpan aligned);
   Status locate(Batch& batch, std::size_t number);
 
   const Context context_;

@@ -13,8 +13,6 @@ using repository::TreeEntry;
 
 namespace {
 
-// Smaller files go through the page cache: a direct write each would wait for the device.
-constexpr std::uint64_t kLargeSizeMinBytes = 1 << 20;
 constexpr std::size_t kSmallFilesMax = 512;
 // Small files start at cache lines of the batch's memory.
 constexpr std::size_t kSmallFileAlignment = 64;

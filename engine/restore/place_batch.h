@@ -26,6 +26,9 @@
 
 namespace haul::restore {
 
+// Smaller files are written through the page cache: a direct write each would wait for the device.
+inline constexpr std::uint64_t kLargeSizeMinBytes = 1 << 20;
+
 struct PlacedFile {
   std::size_t number = 0;  // among the files of the plan
   std::string path;

@@ -126,7 +126,7 @@ TEST_F(LeafComparisonTest, RegionWithoutADigestIsDecidedByTags) {
 
 TEST_F(LeafComparisonTest, NeededPagesSideBySideAreDrawnAtOnce) {
   const std::vector<std::uint64_t> tags = tags_of(first_);
-  for (const std::size_t page : {1, 2, 5}) disk_[page * kPage] ^= 1;
+  for (const std::size_t page : {1U, 2U, 5U}) disk_[page * kPage] ^= 1;
   LeafComparison comparison = compare();
   const ChunkUse needed = needed_part(chunk_uses(map_, shape())[0], shape(), tags, comparison);
   EXPECT_EQ(needed.targets, (std::vector<ChunkTarget>{{0, kPage, 2 * kPage, kPage},
