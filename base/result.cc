@@ -17,6 +17,7 @@ const char* to_string(ErrorCode code) {
     case ErrorCode::permission: return "permission";
     case ErrorCode::no_repository: return "no_repository";
     case ErrorCode::unsupported: return "unsupported";
+    case ErrorCode::inconsistent: return "inconsistent";
     case ErrorCode::server_state: return "server_state";
     case ErrorCode::interrupted: return "interrupted";
   }

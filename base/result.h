@@ -29,6 +29,7 @@ enum class ErrorCode {
   permission,      // not allowed
   no_repository,   // there is no repository at this place
   unsupported,     // a format or version this program does not know
+  inconsistent,    // what has to agree does not: a source of knowledge is not to be trusted
   server_state,    // PostgreSQL is unreachable, the wrong one, or in the wrong state
   interrupted,     // the user asked to stop
 };

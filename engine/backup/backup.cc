@@ -1,12 +1,15 @@
 #include "engine/backup/backup.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <functional>
 #include <iterator>
 #include <mutex>
 
 #include "base/format.h"
 #include "engine/backup/backup_wal.h"
+#include "engine/backup/changes_since.h"
 #include "engine/backup/commit.h"
 #include "engine/backup/configuration.h"
 #include "engine/backup/copy.h"
@@ -57,7 +60,7 @@ class CopyingSink final : public PlanSink {
     return directory.path.empty() ? ok() : add_entry_(entry_of(directory));
   }
   Status file(PlannedFile file) override {
-    progress_.bytes_total += file.size_hint_bytes;
+    progress_.bytes_total += file.info.size_bytes;
     return take_file_(std::move(file));
   }
   Status link(PlannedLink link) override { return add_entry_(entry_of(link)); }
@@ -97,7 +100,9 @@ class Backup {
     repository_ = HAUL_TRY(
         RepositorySession::open(cluster_, environment_, overlaid ? &preflight_.facts : nullptr));
     auto report = online() ? run_online() : run_offline();
-    if (!report) repository_->abandon();
+    if (report) return report;
+    if (report.error().code() == ErrorCode::inconsistent) note_distrust(report.error());
+    repository_->abandon();
     return report;
   }
 
@@ -138,6 +143,7 @@ class Backup {
         HAUL_TRY(session.start(options_.label, options_.checkpoint));
     HAUL_TRY(wal->start(start));
 
+    if (options_.changes == BackupOptions::Changes::wal) HAUL_TRY(find_changes(start));
     enter(Phase::copying);
     PageCheckContext pages = page_check_context();
     pages.start = start.start;
@@ -192,6 +198,39 @@ class Backup {
     return commit();
   }
 
+  // What is read of the files from here on: all of them, unless WAL tells.
+  Status find_changes(const postgres::StartResult& start) {
+    Parent* const parent = repository_->parent();
+    if (parent == nullptr) return ok();
+    enter(Phase::finding_changes);
+    if (auto reason =
+            HAUL_TRY(check_changes_usable(cluster_, parent->snapshot(), preflight_.facts))) {
+      report_.warnings.push_back(*std::move(reason));
+      return ok();
+    }
+    std::array<std::byte, sizeof(std::uint64_t)> seed{};
+    HAUL_TRY(environment_.random->fill(seed));
+    ChangesSince since;
+    since.cluster = &cluster_;
+    since.index = &repository_->index();
+    since.parent = parent;
+    since.preflight = &preflight_;
+    since.start = start;
+    since.audit = options_.audit;
+    since.workers = flow::resolve_workers(options_.workers);
+    since.seed = std::bit_cast<std::uint64_t>(seed);
+    since.stop = environment_.stop;
+    changes_ = HAUL_TRY(select_changes(since));
+    repository_->writer().inherit(parent->snapshot().packs);
+    snapshot_.from_wal = true;
+    return ok();
+  }
+
+  void note_distrust(const Error& error) {
+    const Status noted = record_distrust(cluster_, repository_->lease().id(), error);
+    if (!noted) environment_.log->warning(noted.error().message());
+  }
+
   PageCheckContext page_check_context() const {
     PageCheckContext pages;
     pages.page_size_bytes = control().block_size_bytes;
@@ -200,12 +239,14 @@ class Backup {
   }
 
   Status copy(const PageCheckContext& pages, std::function<Status()> health) {
+    snapshot_.copy_started = environment_.clock->now_utc();
     SourceSummary summary;
     CopyContext context;
     context.source = preflight_.source.get();
     context.writer = &repository_->writer();
     context.metadata = &repository_->metadata();
     context.parent = repository_->parent();
+    context.changes = changes_.get();
     context.pages = pages;
     context.codec = options_.codec;
     context.workers = flow::resolve_workers(options_.workers);
@@ -229,7 +270,7 @@ class Backup {
 
     std::ranges::move(summary.warnings, std::back_inserter(report_.warnings));
     snapshot_.statistics.hole_bytes += result.hole_bytes;
-    snapshot_.statistics.read_bytes += result.source_bytes;
+    snapshot_.statistics.read_bytes += result.read_bytes;
     snapshot_.statistics.changed_bytes += result.changed_bytes;
     report_.files_vanished = result.files_vanished;
     report_.pages_reread = result.pages.reread_pages;
@@ -357,7 +398,8 @@ class Backup {
   const repository::Cluster cluster_;
   Preflight preflight_;
   std::unique_ptr<RepositorySession> repository_;
-  std::mutex entries_mutex_;  // guards entries_ while files are copied
+  std::unique_ptr<const ChangeSelection> changes_;  // null: everything is read
+  std::mutex entries_mutex_;                        // guards entries_ while files are copied
   EntrySorter entries_;
   repository::Snapshot snapshot_;
   BackupReport report_;

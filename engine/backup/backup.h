@@ -16,6 +16,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -34,6 +35,12 @@
 
 namespace haul::backup {
 
+// Of the pages that need not be read. Neither: 1 %, and at most 100,000.
+struct AuditSize {
+  std::optional<std::uint64_t> pages;
+  std::optional<std::uint64_t> ppm;  // of a million
+};
+
 struct BackupOptions {
   std::string cluster = "main";
   // Absolute path; empty: the server's data_directory.
@@ -51,13 +58,25 @@ struct BackupOptions {
   std::size_t workers = 0;  // 0: one per processor
   // Read from the data directory and written to the repository at most, together; 0: no limit.
   std::uint64_t bytes_per_second = 0;
+  // How it is found what has changed since the parent: by reading everything, or from WAL. Then so
+  // many of the pages that need not be read are read nevertheless, as a check.
+  enum class Changes { scan, wal } changes = Changes::scan;
+  AuditSize audit;
   // `automatic` is overlaid on the newest backup of the server; `full` consults none.
   enum class Type { automatic, full } type = Type::automatic;
   enum class Run { real, dry } run = Run::real;
 };
 
 struct BackupProgress {
-  enum class Phase { connecting, starting, copying, stopping, archiving, committing };
+  enum class Phase {
+    connecting,
+    starting,
+    finding_changes,
+    copying,
+    stopping,
+    archiving,
+    committing
+  };
   std::atomic<Phase> phase = Phase::connecting;
   std::atomic<std::uint64_t> bytes_total = 0;  // grows while planning runs
   std::atomic<std::uint64_t> bytes_done = 0;

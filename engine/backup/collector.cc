@@ -60,11 +60,15 @@ Status Collector::store_leaf(const CopyBatch& batch, CopiedLeaf& leaf) {
         HAUL_TRY(repository::store_leaf(leaf.made.map, encoder_, *context_.metadata));
   }
   if (--file.leaves_left > 0) return ok();
-  if (!plain) {
-    HAUL_TRY(
-        repository::finish_map(std::move(file.leaf_ids), file.entry, encoder_, *context_.metadata));
-  }
+  if (!plain) HAUL_TRY(finish_map(file));
   return finish_file(file);
+}
+
+Status Collector::finish_map(CopiedFile& file) {
+  for (std::uint64_t leaf = 0; leaf < file.leaf_ids.size(); ++leaf) {
+    if (file.keeps(leaf)) file.leaf_ids[leaf] = HAUL_TRY(file.planned.parent->leaf_id(leaf));
+  }
+  return repository::finish_map(std::move(file.leaf_ids), file.entry, encoder_, *context_.metadata);
 }
 
 void Collector::note_references(const CopyBatch& batch, const CopiedLeaf& leaf) {
@@ -76,7 +80,19 @@ void Collector::note_references(const CopyBatch& batch, const CopiedLeaf& leaf) 
   }
 }
 
-Status Collector::take_empty_file(CopiedFile& file) { return finish_file(file); }
+Status Collector::take_unread_file(CopiedFile& file) {
+  if (file.shape.size_bytes > 0) {
+    // A map over the same leaves, or with fewer of them.
+    const repository::TreeEntry& before = file.planned.parent->entry();
+    if (before.size_bytes == file.shape.size_bytes) {
+      file.entry.content = before.content;
+      file.entry.ids = before.ids;
+    } else {
+      HAUL_TRY(finish_map(file));
+    }
+  }
+  return finish_file(file);
+}
 
 Status Collector::finish_file(CopiedFile& file) {
   HAUL_TRY(file.file->finish());

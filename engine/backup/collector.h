@@ -43,7 +43,8 @@ class Collector {
   Result<bool> look_up(CopyBatch& batch);
   // Stores a batch of which every chunk is stored or encoded.
   Status store(CopyBatch& batch);
-  Status take_empty_file(CopiedFile& file);
+  // One of which nothing was read: it is empty, or as the parent has it.
+  Status take_unread_file(CopiedFile& file);
 
   const Totals& totals() const { return totals_; }
 
@@ -51,6 +52,7 @@ class Collector {
   Status store_chunk(CopiedChunk& chunk);
   Status store_leaf(const CopyBatch& batch, CopiedLeaf& leaf);
   void note_references(const CopyBatch& batch, const CopiedLeaf& leaf);
+  Status finish_map(CopiedFile& file);
   Status finish_file(CopiedFile& file);
 
   const Context context_;

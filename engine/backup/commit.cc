@@ -37,8 +37,7 @@ Result<FileStore> RepositorySession::make_file_store(compress::CodecChoice codec
 
 Status RepositorySession::commit(EntrySorter& entries, repository::Snapshot& snapshot,
                                  BackupEnvironment& environment) {
-  // Metadata compresses well and is little; it need not follow the choice for data.
-  auto encoder = HAUL_TRY(repository::ChunkEncoder::open(*writer_, {compress::Codec::zstd, 3}));
+  auto encoder = HAUL_TRY(repository::ChunkEncoder::open(*writer_, repository::kMetadataCodec));
   repository::TreeWriter tree(encoder, *metadata_);
   HAUL_TRY(entries.drain([&](const repository::TreeEntry& entry) -> Status {
     if (entry.kind == repository::EntryKind::file) {

@@ -27,6 +27,7 @@ class RepositorySession {
 
   const repository::Cluster& cluster() const { return cluster_; }
   repository::Lease& lease() { return *lease_; }
+  const repository::Index& index() const { return *index_; }
   repository::ChunkWriter& writer() { return *writer_; }
   repository::PackStream& metadata() { return *metadata_; }
   Parent* parent() { return parent_.get(); }  // null: there is none

@@ -24,7 +24,7 @@ constexpr std::size_t kBatchesMin = 6;
 constexpr std::size_t kBatchesMax = 16;
 constexpr std::size_t kReadMemoryBytes = 64 * 1024 * 1024;
 constexpr std::size_t kPlannedFilesMax = 4096;
-constexpr std::size_t kEmptyFilesMax = 256;
+constexpr std::size_t kUnreadFilesMax = 256;
 constexpr std::size_t kSecondLookThreads = 4;
 constexpr std::size_t kParentThreads = 2;
 // Packs that wait for their sync.
@@ -33,7 +33,7 @@ constexpr std::size_t kFullPacksMax = 2;
 // What reaches the collector.
 struct Collected {
   CopyBatch* batch = nullptr;
-  std::shared_ptr<CopiedFile> empty_file;
+  std::shared_ptr<CopiedFile> unread_file;
   // The reader is done and has handed on so much.
   std::optional<std::uint64_t> all;
 };
@@ -45,7 +45,7 @@ class Copy {
         first_error_(context.stop),
         work_(std::move(work)),
         planned_(kPlannedFilesMax, first_error_.stop_token()),
-        collected_(kEmptyFilesMax, first_error_.stop_token()),
+        collected_(kUnreadFilesMax, first_error_.stop_token()),
         parents_(kBatchesMax, first_error_.stop_token()),
         suspects_(kBatchesMax, first_error_.stop_token()),
         full_packs_(kFullPacksMax, first_error_.stop_token()),
@@ -69,6 +69,8 @@ class Copy {
   Collector::Context collector_context();
 
   Status plan();
+  bool is_as_before(const PlannedFile& file) const;
+  Status keep(const PlannedFile& file);
   Status read();
   Status look_up_parents();
   Status look_again(PageCheckResult& result);
@@ -95,6 +97,7 @@ class Copy {
   std::optional<SourceReader> reader_;
   std::optional<Collector> collector_;
   std::optional<SourceReader::Result> read_;
+  std::uint64_t files_kept_ = 0;  // without being opened
   std::array<PageCheckResult, kSecondLookThreads> looked_;
   std::optional<flow::Arena> arena_;  // last: its tasks use all of the above
 };
@@ -113,7 +116,7 @@ SourceReader::Context Copy::reader_context() {
   reader.progress = context_.progress;
   reader.look_up = [this](CopyBatch* batch) { parents_.push_now(batch); };
   reader.batch_read = [this](CopyBatch* batch) { check_and_digest(batch); };
-  reader.empty_file = [this](std::shared_ptr<CopiedFile> file) {
+  reader.unread_file = [this](std::shared_ptr<CopiedFile> file) {
     collected_.push({nullptr, std::move(file), std::nullopt});
   };
   return reader;
@@ -137,6 +140,12 @@ Collector::Context Copy::collector_context() {
 Status Copy::plan() {
   HAUL_TRY(context_.plan([this](PlannedFile file) -> Status {
     if (context_.parent != nullptr) file.parent = HAUL_TRY(context_.parent->find(file.path));
+    const bool whole_pages =
+        file.parent != nullptr && file.parent->shape().size_bytes % page_size_bytes() == 0;
+    if (context_.changes != nullptr && whole_pages) {
+      file.selection = context_.changes->select(file.path, file.first_block, file.info.modified_ns);
+      if (is_as_before(file)) return keep(file);
+    }
     if (!planned_.push(std::move(file))) return Error(ErrorCode::interrupted, "interrupted");
     reader_->wake();
     return ok();
@@ -144,6 +153,22 @@ Status Copy::plan() {
   planned_.close();
   reader_->wake();
   return ok();
+}
+
+// Nothing of it has to be read.
+bool Copy::is_as_before(const PlannedFile& file) const {
+  if (!file.selection || file.info.size_bytes != file.parent->shape().size_bytes) return false;
+  return std::ranges::count(kept_leaves(file, file.parent->shape()), false) == 0;
+}
+
+Status Copy::keep(const PlannedFile& file) {
+  repository::TreeEntry entry = file.parent->entry();
+  entry.mode = file.info.mode;
+  entry.user = file.info.user;
+  entry.group = file.info.group;
+  context_.progress->bytes_done += entry.size_bytes;
+  ++files_kept_;
+  return context_.add_entry(entry);
 }
 
 Status Copy::read() {
@@ -159,6 +184,10 @@ Status Copy::look_up_parents() {
       // Pages of another size are other pages.
       if (parent == nullptr || parent->shape().page_size_bytes != page_size_bytes()) continue;
       leaf.parent = HAUL_TRY(context_.parent->read_leaf(*parent, leaf.number));
+      if (leaf.parent && leaf.file->planned.selection) {
+        select_pages(leaf, *leaf.file->planned.selection,
+                     context_.writer->cluster().parameters.chunk_pages);
+      }
     }
     reader_->looked_up(*batch);
   }
@@ -187,8 +216,9 @@ Status Copy::look_again(PageCheckResult& result) {
   PageChecker checker(context_.pages, *context_.clock);
   while (const auto batch = suspects_.pop()) {
     for (const CopiedLeaf& leaf : (*batch)->leaves) {
-      if (!leaf.file->planned.relation) continue;
-      HAUL_TRY(checker.check(page_check_region(leaf), result));
+      for (const PageChecker::Region& region : page_check_regions(leaf)) {
+        HAUL_TRY(checker.check(region, result));
+      }
     }
     start(&LeafWork::digest, *batch);
   }
@@ -209,8 +239,8 @@ Status Copy::collect() {
     if (!collected) return Error(ErrorCode::interrupted, "interrupted");
     if (collected->all) {
       all = collected->all;
-    } else if (collected->empty_file) {
-      HAUL_TRY(collector_->take_empty_file(*collected->empty_file));
+    } else if (collected->unread_file) {
+      HAUL_TRY(collector_->take_unread_file(*collected->unread_file));
       ++done;
     } else if (HAUL_TRY(collector_->look_up(*collected->batch))) {
       start(&LeafWork::encode, collected->batch);
@@ -248,7 +278,8 @@ Result<CopyResult> Copy::run() {
   HAUL_TRY(first_error_.status());
 
   CopyResult result;
-  result.source_bytes = read_->source_bytes;
+  result.read_bytes = read_->read_bytes;
+  result.files_kept = files_kept_;
   result.files_vanished = read_->files_vanished;
   result.vanished_with_directory = std::move(read_->vanished_with_directory);
   result.io_backend = std::move(read_->io_backend);
@@ -266,7 +297,7 @@ Result<CopyResult> Copy::run() {
 Result<CopyResult> copy_files(const CopyContext& context) {
   auto work =
       HAUL_TRY(LeafWork::open(*context.writer, context.codec, context.pages, context.workers));
-  auto map_encoder = HAUL_TRY(repository::ChunkEncoder::open(*context.writer, context.codec));
+  auto map_encoder = HAUL_TRY(repository::ChunkEncoder::open(*context.writer, repository::kMetadataCodec));
   return Copy(context, std::move(work), std::move(map_encoder)).run();
 }
 

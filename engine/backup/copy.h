@@ -36,7 +36,8 @@ struct CopyContext {
   const SourceTree* source = nullptr;
   repository::ChunkWriter* writer = nullptr;
   repository::PackStream* metadata = nullptr;
-  Parent* parent = nullptr;  // null: everything is new
+  Parent* parent = nullptr;                  // null: everything is new
+  const ChangeSelection* changes = nullptr;  // null: everything is read
   PageCheckContext pages;
   compress::CodecChoice codec;
   std::size_t workers = 1;
@@ -50,13 +51,14 @@ struct CopyContext {
   // Lists the files, on a thread of its own, while those it has listed are being copied.
   using TakeFile = std::function<Status(PlannedFile)>;
   std::function<Status(const TakeFile& take_file)> plan;
-  // Takes the entry of each file that was copied, from the caller's thread, in any order.
+  // Takes the entry of each file, from any thread, in any order.
   std::function<Status(const repository::TreeEntry&)> add_entry;
 };
 
 struct CopyResult {
   PageCheckResult pages;
-  std::uint64_t source_bytes = 0;
+  std::uint64_t read_bytes = 0;
+  std::uint64_t files_kept = 0;  // without being opened
   std::uint64_t hole_bytes = 0;
   std::uint64_t changed_bytes = 0;
   std::uint64_t files_vanished = 0;

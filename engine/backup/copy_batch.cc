@@ -11,8 +11,71 @@ namespace {
 
 // Above what any codec adds to a chunk of its own.
 constexpr std::size_t kChunkEncodingReserveBytes = 256;
+// A device reads so much more in the time that another operation takes it.
+constexpr std::size_t kGapBytesMax = 32 * 1024;
+
+// Pages between two runs that lie near each other, and whole blocks of pages that are smaller.
+void fill_gaps(repository::PageSet& pages, std::size_t count, std::size_t page_size_bytes) {
+  const std::size_t per_block = std::max<std::size_t>(1, io::kDirectAlignment / page_size_bytes);
+  for (std::size_t page = 0; page < count && per_block > 1; ++page) {
+    if (!pages[page]) continue;
+    const std::size_t first = page / per_block * per_block;
+    for (std::size_t i = first; i < std::min(first + per_block, count); ++i) pages.set(i);
+  }
+  const std::size_t gap_max = kGapBytesMax / page_size_bytes;
+  std::size_t gap = gap_max + 1;  // pages since the last one that is read
+  for (std::size_t page = 0; page < count; ++page) {
+    if (!pages[page]) {
+      ++gap;
+      continue;
+    }
+    if (gap <= gap_max) {
+      for (std::size_t i = page - gap; i < page; ++i) pages.set(i);
+    }
+    gap = 0;
+  }
+}
 
 }  // namespace
+
+std::vector<bool> kept_leaves(const PlannedFile& planned, const repository::FileShape& shape) {
+  if (!planned.selection || planned.parent == nullptr) return {};
+  const repository::FileShape& before = planned.parent->shape();
+  if (before.page_size_bytes != shape.page_size_bytes) return {};
+  std::vector<bool> kept(shape.leaves());
+  for (std::uint64_t leaf = 0; leaf < std::min(shape.leaves(), before.leaves()); ++leaf) {
+    if (shape.leaf_size(leaf) != before.leaf_size(leaf)) continue;
+    const std::uint32_t pages = shape.leaf_pages(leaf);
+    kept[leaf] = planned.selection->named(leaf, pages).none() &&
+                 planned.selection->audited(leaf, pages).none();
+  }
+  return kept;
+}
+
+void CopiedFile::begin_leaves() {
+  leaf_ids.resize(shape.leaves());
+  leaves_kept = kept_leaves(planned, shape);
+  leaves_left = shape.leaves() - static_cast<std::uint64_t>(std::ranges::count(leaves_kept, true));
+}
+
+void select_pages(CopiedLeaf& leaf, const FileSelection& selection, std::uint32_t chunk_pages) {
+  const std::uint32_t pages = leaf.pages();
+  const repository::ParentLeaf& parent = *leaf.parent;
+  repository::PageSet named = selection.named(leaf.number, pages);
+  std::vector<repository::PageFate> fates(pages);
+  for (std::uint32_t page = 0; page < pages; ++page) {
+    // A short page at the end of either file is not the page it was.
+    const bool whole =
+        std::uint64_t{page + 1} * leaf.file->shape.page_size_bytes <= leaf.bytes.size();
+    if (page >= parent.pages.size() || !parent.is_usable(page) || !whole) named.set(page);
+    if (named[page]) fates[page] = repository::PageFate::changed;
+  }
+  leaf.may_differ = named;
+  leaf.read = named | selection.audited(leaf.number, pages);
+  if (named.any()) {
+    leaf.read |= repository::pages_to_move(parent, fates, chunk_pages, leaf.number);
+  }
+}
 
 CopyBatch::CopyBatch(std::size_t page_size_bytes)
     : memory_(std::max(kBatchBytesMin, page_size_bytes * repository::kLeafPages)),
@@ -45,17 +108,22 @@ CopiedLeaf& CopyBatch::add_leaf(std::shared_ptr<CopiedFile> file, std::uint64_t 
   leaf.bytes = memory_.bytes().subspan(used_bytes_, size_bytes);
   used_bytes_ += io::whole_blocks(size_bytes);
   leaf.digests = digests_of_gathered(leaf.pages());
+  for (std::uint32_t page = 0; page < leaf.pages(); ++page) leaf.read.set(page);
+  leaf.may_differ = leaf.read;
   return leaf;
 }
 
 void CopyBatch::plan_reads(std::size_t size_max_bytes) {
   for (std::size_t i = 0; i < leaves.size(); ++i) {
-    const CopiedLeaf& leaf = leaves[i];
-    const MutableByteSpan all(leaf.bytes.data(), io::whole_blocks(leaf.bytes.size()));
-    for (std::size_t begin = 0; begin < all.size(); begin += size_max_bytes) {
-      reads.push_back({i, leaf.offset() + begin,
-                       all.subspan(begin, std::min(size_max_bytes, all.size() - begin))});
-    }
+    CopiedLeaf& leaf = leaves[i];
+    fill_gaps(leaf.read, leaf.pages(), page_size_bytes_);
+    for_each_run(leaf.read, leaf.pages(), [&](std::size_t first, std::size_t end) {
+      const std::size_t run_end = std::min(end * page_size_bytes_, leaf.bytes.size());
+      for (std::size_t begin = first * page_size_bytes_; begin < run_end; begin += size_max_bytes) {
+        const std::size_t size = io::whole_blocks(std::min(size_max_bytes, run_end - begin));
+        reads.push_back({i, leaf.offset() + begin, {leaf.bytes.data() + begin, size}});
+      }
+    });
   }
   reads_left = reads.size();
 }

@@ -42,14 +42,26 @@ struct CopiedFile {
 
   // The collector's: leaves as they come to be known.
   std::vector<repository::ChunkId> leaf_ids;
+  std::vector<bool> leaves_kept;  // as the parent has them; empty: none
   std::uint64_t leaves_left = 0;
+
+  bool keeps(std::uint64_t leaf) const { return !leaves_kept.empty() && leaves_kept[leaf]; }
+  // Decides which leaves are read, once `shape` is known.
+  void begin_leaves();
 };
+
+// Which leaves of a file of this shape are taken from the parent without reading anything of them;
+// empty: none.
+std::vector<bool> kept_leaves(const PlannedFile& planned, const repository::FileShape& shape);
 
 // One leaf of one file.
 struct CopiedLeaf {
   std::shared_ptr<CopiedFile> file;
   std::uint64_t number = 0;  // in the file
-  MutableByteSpan bytes;     // in the batch's memory; of pages that were not read, anything
+  MutableByteSpan bytes;     // in the batch's memory; of pages that are not read, anything
+  repository::PageSet read;  // whose bytes are there, once reads are planned
+  // Of these, pages that may differ from the parent's; any other one has to be the same.
+  repository::PageSet may_differ;
   std::span<repository::Digest> digests;  // of the pages that were read
   std::optional<repository::ParentLeaf> parent;
 
@@ -76,6 +88,9 @@ struct CopiedChunk {
   repository::PackRef pack;        // stored
 };
 
+// Of a leaf whose parent's leaf is at hand: the pages that have to be read, and which may differ.
+void select_pages(CopiedLeaf& leaf, const FileSelection& selection, std::uint32_t chunk_pages);
+
 class CopyBatch {
  public:
   // A batch takes a leaf of a file with such pages at least.
@@ -98,7 +113,8 @@ class CopyBatch {
   MutableByteSpan memory() { return memory_.bytes(); }
   // Appends a leaf that takes() fits.
   CopiedLeaf& add_leaf(std::shared_ptr<CopiedFile> file, std::uint64_t number);
-  // Plans reads of all pages of every leaf, none larger than `size_max_bytes`.
+  // Plans reads of the pages that are to be read of every leaf, none larger than
+  // `size_max_bytes`. Gaps that cost more to leave out than to read are read as well.
   void plan_reads(std::size_t size_max_bytes);
 
   // Memory for pages that are stored together and do not lie together; of all leaves no more than
@@ -130,5 +146,17 @@ class CopyBatch {
   std::size_t used_digests_ = 0;
   std::size_t page_size_bytes_ = 0;
 };
+
+// Calls `visit(first, end)` for every run of pages of a set that has `count`.
+template <typename Visit>
+void for_each_run(const repository::PageSet& pages, std::size_t count, Visit visit) {
+  for (std::size_t first = 0; first < count; ++first) {
+    if (!pages[first]) continue;
+    std::size_t end = first + 1;
+    while (end < count && pages[end]) ++end;
+    visit(first, end);
+    first = end;
+  }
+}
 
 }  // namespace haul::backup

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/format.h"
+#include "engine/postgres/page_checksum.h"
+
 namespace haul::backup {
 
 using repository::ChunkEncoder;
@@ -22,21 +25,29 @@ Result<LeafWork> LeafWork::open(repository::ChunkWriter& writer, compress::Codec
   return work;
 }
 
-PageChecker::Region page_check_region(const CopiedLeaf& leaf) {
+std::vector<PageChecker::Region> page_check_regions(const CopiedLeaf& leaf) {
+  std::vector<PageChecker::Region> regions;
   const CopiedFile& file = *leaf.file;
-  PageChecker::Region where;
-  where.file = file.file.get();
-  where.path = &file.planned.path;
-  where.offset = leaf.offset();
-  where.first_block = file.planned.first_block +
-                      static_cast<std::uint32_t>(where.offset / file.shape.page_size_bytes);
-  where.bytes = leaf.bytes;
-  return where;
+  if (!file.planned.relation) return regions;
+  const std::size_t page_bytes = file.shape.page_size_bytes;
+  for_each_run(leaf.read, leaf.pages(), [&](std::size_t first, std::size_t end) {
+    const std::size_t begin = first * page_bytes;
+    PageChecker::Region where;
+    where.file = file.file.get();
+    where.path = &file.planned.path;
+    where.offset = leaf.offset() + begin;
+    where.first_block =
+        file.planned.first_block + static_cast<std::uint32_t>(where.offset / page_bytes);
+    where.bytes = leaf.bytes.subspan(begin, std::min(end * page_bytes, leaf.bytes.size()) - begin);
+    regions.push_back(where);
+  });
+  return regions;
 }
 
 bool LeafWork::has_suspects(const CopyBatch& batch) const {
   return std::ranges::any_of(batch.leaves, [this](const CopiedLeaf& leaf) {
-    return leaf.file->planned.relation && has_suspect(pages_, page_check_region(leaf));
+    return std::ranges::any_of(page_check_regions(leaf),
+                               [this](const auto& region) { return has_suspect(pages_, region); });
   });
 }
 
@@ -50,7 +61,15 @@ class Comparison {
       : identity_(identity), leaf_(leaf), chunk_pages_(chunk_pages) {
     fates.resize(leaf.pages());
     digests.resize((fates.size() + chunk_pages - 1) / chunk_pages);
-    for (std::size_t region = 0; region < digests.size(); ++region) compare(region);
+    for (std::size_t region = 0; region < digests.size(); ++region) {
+      const std::size_t first = region * chunk_pages_;
+      const std::size_t end = std::min(first + chunk_pages_, fates.size());
+      if (is_read(first, end)) {
+        compare_region(region, first, end);
+      } else {
+        compare_pages(first, end);
+      }
+    }
   }
 
   std::vector<PageFate> fates;                 // by page
@@ -63,9 +82,23 @@ class Comparison {
     return leaf_.bytes.subspan(begin, std::min(end * page_bytes(), leaf_.bytes.size()) - begin);
   }
 
-  void compare(std::size_t region) {
-    const std::size_t first = region * chunk_pages_;
-    const std::size_t end = std::min(first + chunk_pages_, fates.size());
+  bool is_read(std::size_t first, std::size_t end) const {
+    for (std::size_t page = first; page < end; ++page) {
+      if (!leaf_.read[page]) return false;
+    }
+    return true;
+  }
+
+  // What was not read is as it was.
+  void compare_pages(std::size_t first, std::size_t end) {
+    for (std::size_t page = first; page < end; ++page) {
+      if (!leaf_.read[page]) continue;
+      leaf_.digests[page] = identity_.page_digest(bytes_of(page, page + 1));
+      fates[page] = fate_of(page);
+    }
+  }
+
+  void compare_region(std::size_t region, std::size_t first, std::size_t end) {
     const ByteSpan bytes = bytes_of(first, end);
     const auto of_region = std::span(fates).subspan(first, end - first);
     if (compress::is_zero(bytes)) {
@@ -121,12 +154,32 @@ class Comparison {
 }  // namespace
 
 Status LeafWork::digest(std::size_t worker, CopyBatch& batch) {
-  for (CopiedLeaf& leaf : batch.leaves) digest_leaf(batch, leaf);
+  for (CopiedLeaf& leaf : batch.leaves) HAUL_TRY(digest_leaf(batch, leaf));
   return encode(worker, batch);
 }
 
-void LeafWork::digest_leaf(CopyBatch& batch, CopiedLeaf& leaf) const {
+// Pages of which no WAL says that they have changed are as the parent has them, unless they have
+// changed since the backup began: then they say so themselves.
+Status LeafWork::audit(const CopiedLeaf& leaf, std::span<const PageFate> fates) const {
+  const std::size_t page_bytes = leaf.file->shape.page_size_bytes;
+  for (std::size_t page = 0; page < fates.size(); ++page) {
+    if (!leaf.read[page] || leaf.may_differ[page] || fates[page] == PageFate::kept) continue;
+    if (postgres::page_lsn(leaf.bytes.subspan(page * page_bytes, page_bytes)) >= pages_.start) {
+      continue;
+    }
+    const std::uint64_t block =
+        leaf.file->planned.first_block + leaf.number * repository::kLeafPages + page;
+    return Error(
+        ErrorCode::inconsistent,
+        format("block {} of {} has changed and no WAL says so", block, leaf.file->planned.path),
+        "the next backup reads everything; please report this, with the server's version");
+  }
+  return ok();
+}
+
+Status LeafWork::digest_leaf(CopyBatch& batch, CopiedLeaf& leaf) const {
   Comparison comparison(*writer_->cluster().identity, leaf, chunk_pages());
+  HAUL_TRY(audit(leaf, comparison.fates));
   const ParentLeaf* const parent = leaf.parent ? &*leaf.parent : nullptr;
   const repository::LeafPlan plan = repository::plan_leaf(
       parent, std::move(comparison.fates), repository::PageSet().set(), chunk_pages(), leaf.number);
@@ -144,6 +197,7 @@ void LeafWork::digest_leaf(CopyBatch& batch, CopiedLeaf& leaf) const {
     ids.push_back(added.id);
   }
   leaf.made = repository::make_leaf(parent, plan, ids, comparison.digests, chunk_pages());
+  return ok();
 }
 
 CopiedChunk& LeafWork::add_chunk(CopyBatch& batch, const CopiedLeaf& leaf,

@@ -3,7 +3,8 @@
 // Units:    sizes are bytes; pages are numbered within their leaf.
 // Memory:   per worker what a codec needs.
 // Threads:  one call at a time per worker number.
-// Errors:   io (an encoding that does not decode to its source).
+// Errors:   io (an encoding that does not decode to its source), inconsistent (a page that differs
+//           from the parent's where no WAL says so).
 #pragma once
 
 #include <vector>
@@ -30,7 +31,8 @@ class LeafWork {
   LeafWork(repository::ChunkWriter& writer, const PageCheckContext& pages)
       : writer_(&writer), pages_(pages) {}
   std::uint32_t chunk_pages() const { return writer_->cluster().parameters.chunk_pages; }
-  void digest_leaf(CopyBatch& batch, CopiedLeaf& leaf) const;
+  Status audit(const CopiedLeaf& leaf, std::span<const repository::PageFate> fates) const;
+  Status digest_leaf(CopyBatch& batch, CopiedLeaf& leaf) const;
   // Its id is the caller's to set.
   static CopiedChunk& add_chunk(CopyBatch& batch, const CopiedLeaf& leaf,
                                 const repository::NewChunk& plan);
@@ -40,7 +42,8 @@ class LeafWork {
   std::vector<repository::ChunkEncoder> encoders_;  // by worker
 };
 
-// How a leaf is described to the page check.
-PageChecker::Region page_check_region(const CopiedLeaf& leaf);
+// How what was read of a leaf is described to the page check; nothing of a file without pages of
+// PostgreSQL's.
+std::vector<PageChecker::Region> page_check_regions(const CopiedLeaf& leaf);
 
 }  // namespace haul::backup

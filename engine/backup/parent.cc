@@ -54,15 +54,19 @@ Parent::Parent(repository::Snapshot snapshot, repository::Index& index,
 Parent::~Parent() { stop_.request_stop(); }
 
 Status Parent::walk() {
+  return for_each_file([this](const TreeEntry& entry) -> Status {
+    if (entries_.push(entry)) return ok();
+    return Error(ErrorCode::interrupted, "interrupted");
+  });
+}
+
+Status Parent::for_each_file(const repository::EntryVisitor& visit) {
   return repository::walk_tree(
       chunks_, snapshot_.tree,
-      [this](const TreeEntry& entry) -> Status {
-        if (entry.root != repository::TreeRoot::data_directory ||
-            entry.content == repository::ContentKind::none) {
-          return ok();
-        }
-        if (entries_.push(entry)) return ok();
-        return Error(ErrorCode::interrupted, "interrupted");
+      [&visit](const TreeEntry& entry) -> Status {
+        const bool has_content = entry.root == repository::TreeRoot::data_directory &&
+                                 entry.content != repository::ContentKind::none;
+        return has_content ? visit(entry) : ok();
       },
       [this](const Error& damage) -> Status {
         findings_->add(damage.message());

@@ -40,6 +40,8 @@ class Parent {
   // The map of a file of the data directory; null when it has none, or no content. Paths ascend
   // from call to call, as compare_paths() has them; what is asked for out of order is not found.
   Result<std::shared_ptr<repository::ParentMap>> find(const std::string& path);
+  // Calls `visit` for every file of the data directory with content, apart from find().
+  Status for_each_file(const repository::EntryVisitor& visit);
   // A leaf of one; nothing where it is damaged or beyond the end of the file.
   Result<std::optional<repository::ParentLeaf>> read_leaf(const repository::ParentMap& map,
                                                           std::uint64_t leaf);

@@ -197,13 +197,13 @@ class Planner {
     if (!info) return vanished(path, std::move(info).take_error());
     PlannedFile file;
     file.path = path;
-    file.size_hint_bytes = info->size_bytes;
+    file.info = *info;
     if (const auto relation = postgres::parse_relation_file(path)) {
       file.relation = true;
       file.first_block = relation->first_block(control_.relation_segment_blocks);
     }
     ++summary_.files;
-    summary_.bytes += file.size_hint_bytes;
+    summary_.bytes += file.info.size_bytes;
     if (postgres::vanishing(path) == Vanishing::with_directory)
       summary_.database_files.insert(path);
     return sink_.file(std::move(file));

@@ -10,11 +10,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <set>
 #include <stop_token>
 #include <string>
 #include <vector>
 
+#include "engine/backup/change_selection.h"
 #include "engine/backup/record_sorter.h"
 #include "engine/backup/source_tree.h"
 #include "engine/postgres/backup_session.h"
@@ -25,11 +27,13 @@ namespace haul::backup {
 
 struct PlannedFile {
   std::string path;
-  bool relation = false;              // page structured
-  std::uint32_t first_block = 0;      // of the file within its fork
-  std::uint64_t size_hint_bytes = 0;  // when planned; the copy goes by its own look
-  // What the copy is overlaid on, if anything; the copy's to find.
+  bool relation = false;          // page structured
+  std::uint32_t first_block = 0;  // of the file within its fork
+  io::FileInfo info;              // when planned; the copy goes by its own look
+  // What the copy is overlaid on, if anything, and what of it is read, if not all; the copy's to
+  // find.
   std::shared_ptr<repository::ParentMap> parent = {};
+  std::optional<FileSelection> selection = {};
 };
 
 struct PlannedDirectory {

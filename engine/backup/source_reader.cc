@@ -114,24 +114,24 @@ Status SourceReader::open(PlannedFile planned) {
   entry.size_bytes = info.size_bytes;
   entry.page_size_bytes = context_.page_size_bytes;
   // What was planned by an old size counts by the present one from here on.
-  context_.progress->bytes_total += info.size_bytes - planned.size_hint_bytes;
+  context_.progress->bytes_total += info.size_bytes - planned.info.size_bytes;
   result_.source_bytes += info.size_bytes;
   file->planned = std::move(planned);
-  if (info.size_bytes == 0) {
+  file->begin_leaves();
+  if (file->leaves_left == 0) {
     ++result_.handed_on;
-    context_.empty_file(std::move(file));
+    context_.unread_file(std::move(file));
     return ok();
   }
-  file->leaf_ids.resize(file->shape.leaves());
-  file->leaves_left = file->shape.leaves();
   file_ = std::move(file);
   next_leaf_ = 0;
+  leaves_to_read_ = file_->leaves_left;
   return ok();
 }
 
 Status SourceReader::vanished(const PlannedFile& planned, Error error) {
   if (error.code() != ErrorCode::not_found) return error;
-  context_.progress->bytes_total -= planned.size_hint_bytes;
+  context_.progress->bytes_total -= planned.info.size_bytes;
   switch (postgres::vanishing(planned.path)) {
     case postgres::Vanishing::tolerated: ++result_.files_vanished; return ok();
     case postgres::Vanishing::with_directory:
@@ -160,31 +160,37 @@ bool SourceReader::take_free_batch() {
 
 // One leaf more in the batch, which goes on when it is full.
 void SourceReader::plan_leaf() {
+  while (file_->keeps(next_leaf_)) ++next_leaf_;
   const auto size_bytes = static_cast<std::size_t>(file_->shape.leaf_size(next_leaf_));
   if (!batch_->takes(size_bytes)) return seal_batch();
   batch_->add_leaf(file_, next_leaf_);
-  if (++next_leaf_ == file_->shape.leaves()) file_.reset();
+  ++next_leaf_;
+  if (--leaves_to_read_ == 0) file_.reset();
 }
 
 void SourceReader::seal_batch() {
   CopyBatch* const batch = std::exchange(batch_, nullptr);
   if (batch == nullptr) return;
-  // With a limit the server's own requests should not queue up behind large ones.
-  batch->plan_reads(context_.bytes_per_second > 0 ? kLimitedReadBytesMax : kReadBytesMax);
   const bool overlaid = std::ranges::any_of(
       batch->leaves, [](const CopiedLeaf& leaf) { return leaf.file->planned.parent != nullptr; });
   if (overlaid) {
     ++looking_up_;
     context_.look_up(batch);
   } else {
-    to_read_.push_back(batch);
+    plan_reads(batch);
   }
+}
+
+void SourceReader::plan_reads(CopyBatch* batch) {
+  // With a limit the server's own requests should not queue up behind large ones.
+  batch->plan_reads(context_.bytes_per_second > 0 ? kLimitedReadBytesMax : kReadBytesMax);
+  to_read_.push_back(batch);
 }
 
 void SourceReader::take_looked_up() {
   const std::scoped_lock lock(mutex_);
   looking_up_ -= looked_up_.size();
-  to_read_.insert(to_read_.end(), looked_up_.begin(), looked_up_.end());
+  for (CopyBatch* const batch : looked_up_) plan_reads(batch);
   looked_up_.clear();
 }
 
@@ -200,6 +206,7 @@ void SourceReader::submit_reads() {
     read.tag = number_of(batch) * kReadsOfBatchMax + batch->next_read;
     ring_->submit(read);
     rate_.spend(planned.bytes.size());
+    result_.read_bytes += planned.bytes.size();
     if (++batch->next_read == batch->reads.size()) to_read_.pop_front();
   }
 }

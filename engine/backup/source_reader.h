@@ -43,12 +43,13 @@ class SourceReader {
     std::function<void(CopyBatch*)> look_up;
     // Takes a batch that was read; never blocks.
     std::function<void(CopyBatch*)> batch_read;
-    // Takes a file without content; never blocks.
-    std::function<void(std::shared_ptr<CopiedFile>)> empty_file;
+    // Takes a file of which nothing has to be read; never blocks.
+    std::function<void(std::shared_ptr<CopiedFile>)> unread_file;
   };
 
   struct Result {
-    std::uint64_t source_bytes = 0;
+    std::uint64_t source_bytes = 0;  // of the files that were opened
+    std::uint64_t read_bytes = 0;
     std::uint64_t files_vanished = 0;
     std::vector<std::string> vanished_with_directory;
     std::string io_backend;
@@ -76,6 +77,7 @@ class SourceReader {
   bool take_free_batch();
   void plan_leaf();
   void seal_batch();
+  void plan_reads(CopyBatch* batch);
   void take_looked_up();
   void submit_reads();
   void hand_on(CopyBatch* batch);
@@ -90,10 +92,11 @@ class SourceReader {
   // What is being read; the thread's own.
   std::shared_ptr<CopiedFile> file_;
   std::uint64_t next_leaf_ = 0;
-  CopyBatch* batch_ = nullptr;       // being filled
-  std::deque<CopyBatch*> to_read_;   // with reads that were not submitted
-  std::size_t looking_up_ = 0;       // batches whose parents are being looked up
-  std::uint64_t charged_bytes_ = 0;  // of what was stored
+  std::uint64_t leaves_to_read_ = 0;  // of file_, from there on
+  CopyBatch* batch_ = nullptr;        // being filled
+  std::deque<CopyBatch*> to_read_;    // with reads that were not submitted
+  std::size_t looking_up_ = 0;        // batches whose parents are being looked up
+  std::uint64_t charged_bytes_ = 0;   // of what was stored
 
   std::mutex mutex_;  // guards free_ and looked_up_
   std::vector<CopyBatch*> free_;

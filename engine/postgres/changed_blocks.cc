@@ -119,7 +119,7 @@ void ChangedBlocks::lower_limit(const RelationFork& fork, std::uint32_t block) {
   limit = std::min(limit, block);
 }
 
-void ChangedBlocks::add_database(const DatabasePlace& place) {
+void ChangedBlocks::add_database(const DatabaseInTablespace& place) {
   if (!databases_.insert(place).second) return;
   for (ForkEntry& fork : forks_) {
     if (covers(fork.id.relation)) fork.limit = 0;
@@ -131,7 +131,7 @@ void ChangedBlocks::add(const RelationFork& fork, const ChangedLeaf& leaf) {
 }
 
 void ChangedBlocks::merge(const ChangedBlocks& other) {
-  for (const DatabasePlace& place : other.databases_) add_database(place);
+  for (const DatabaseInTablespace& place : other.databases_) add_database(place);
   std::vector<std::uint32_t> numbers;
   numbers.reserve(other.forks_.size());
   for (const ForkEntry& fork : other.forks_) {

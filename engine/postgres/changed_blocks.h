@@ -43,11 +43,11 @@ struct RelationFork {
 std::optional<RelationFork> fork_of(const RelationFile& file);
 
 // The part of a database that lies in one tablespace.
-struct DatabasePlace {
+struct DatabaseInTablespace {
   std::uint32_t tablespace = 0;
   std::uint32_t database = 0;
 
-  auto operator<=>(const DatabasePlace&) const = default;
+  auto operator<=>(const DatabaseInTablespace&) const = default;
 };
 
 // One leaf of a fork, whose blocks below the limit are told one by one.
@@ -110,7 +110,7 @@ class ChangedBlocks {
   // All blocks from this one on.
   void lower_limit(const RelationFork& fork, std::uint32_t block);
   // All blocks of all forks.
-  void add_database(const DatabasePlace& place);
+  void add_database(const DatabaseInTablespace& place);
   void add(const RelationFork& fork, const ChangedLeaf& leaf);
   void merge(const ChangedBlocks& other);
 
@@ -123,7 +123,7 @@ class ChangedBlocks {
   // Of 512 blocks from `first` on those that have changed, those beyond the limit among them.
   LeafBlocks blocks_from(const RelationFork& fork, std::uint32_t first) const;
 
-  const std::set<DatabasePlace>& databases() const { return databases_; }
+  const std::set<DatabaseInTablespace>& databases() const { return databases_; }
   // Ascending; without the forks of databases(). Two sets are equal when these are.
   std::vector<ChangedFork> forks() const;
 
@@ -160,7 +160,7 @@ class ChangedBlocks {
   std::vector<std::unique_ptr<Piece>> leaves_;
   std::uint32_t leaf_count_ = 0;
   NumberTable leaf_table_;
-  std::set<DatabasePlace> databases_;
+  std::set<DatabaseInTablespace> databases_;
 };
 
 }  // namespace haul::postgres

@@ -36,6 +36,12 @@ Result<std::optional<PackRef>> ChunkWriter::find(const ChunkId& id) {
   return location->pack;
 }
 
+void ChunkWriter::inherit(const PackTable& table) {
+  const std::scoped_lock lock(mutex_);
+  HAUL_ASSERT(pack_table_.empty());
+  pack_table_ = table;
+}
+
 void ChunkWriter::note_reference(const PackRef& pack, std::uint64_t pages) {
   const std::scoped_lock lock(mutex_);
   PackUse& use = pack_table_[pack];

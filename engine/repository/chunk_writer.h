@@ -28,6 +28,9 @@
 
 namespace haul::repository {
 
+// Metadata is little, and does not follow the choice for data.
+inline constexpr compress::CodecChoice kMetadataCodec{compress::Codec::zstd, 3};
+
 struct ChunkWriterStatistics {
   std::uint64_t chunks_stored = 0;
   std::uint64_t raw_bytes_stored = 0;
@@ -53,6 +56,9 @@ class ChunkWriter {
   bool may_hold(const ChunkId& id) const;
   // The pack that holds the chunk already, of this backup or an earlier one.
   Result<std::optional<PackRef>> find(const ChunkId& id);
+  // Begins the pack table with all that a backup refers to whose files are taken over without a
+  // look. All of these packs are listed.
+  void inherit(const PackTable& table);
   // Counts a reference in the pack table.
   void note_reference(const PackRef& pack, std::uint64_t pages);
 

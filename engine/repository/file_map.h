@@ -61,6 +61,8 @@ class FileMapReader {
   const FileShape& shape() const { return shape_; }
   // A leaf that is all holes has one extent per region and no chunks.
   Result<MapLeaf> read_leaf(std::uint64_t leaf) const;
+  // The id of one; zero when it is all holes. Of content that is a map.
+  Result<ChunkId> leaf_id(std::uint64_t leaf) const;
 
  private:
   // The node last read at one height over the leaves.
@@ -74,7 +76,6 @@ class FileMapReader {
   };
 
   FileMapReader(ChunkReader& chunks, const TreeEntry& entry);
-  Result<ChunkId> leaf_id(std::uint64_t leaf) const;
   Status read_node(const ChunkId& id, std::size_t height, std::uint64_t number) const;
 
   ChunkReader* chunks_;

@@ -69,6 +69,7 @@ class ClusterLayout {
   }
   std::string gc() const { return root_ + "/gc"; }
   std::string wal() const { return root_ + "/wal"; }
+  std::string records() const { return root_ + "/records"; }
 
   // The inverses; nothing when the key is not of this kind.
   std::optional<PackRef> parse_pack(std::string_view key) const;

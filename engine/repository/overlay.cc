@@ -10,8 +10,10 @@ namespace {
 
 // Of a region that is stored whole at most so many of its pages have not changed: a fifth.
 constexpr std::size_t kWholeRegionPart = 5;
-// One leaf in so many gives up chunks, and spends that many quarters of what changed in it.
+// One leaf in so many gives up chunks, and spends on it three quarters of what changed in it: over
+// all leaves less than a fifth.
 constexpr std::uint64_t kTidyingTurn = 4;
+constexpr std::size_t kTidyingBudgetPercent = 75;
 
 // Calls `visit(first, end)` for the pages of every region.
 template <typename Visit>
@@ -130,7 +132,8 @@ PageSet pages_to_move(const ParentLeaf& parent, std::span<const PageFate> fates,
                       std::uint32_t chunk_pages, std::uint64_t leaf_number) {
   PageSet moving;
   if (!gives_chunks_up(parent, leaf_number)) return moving;
-  auto budget = static_cast<std::size_t>(std::ranges::count(fates, PageFate::changed));
+  auto budget = static_cast<std::size_t>(std::ranges::count(fates, PageFate::changed)) *
+                kTidyingBudgetPercent / 100;
   std::vector<std::vector<std::uint16_t>> live = live_pages(parent, fates);
   std::erase_if(live,
                 [&](const auto& pages) { return pages.empty() || pages.size() > chunk_pages / 2; });

@@ -4,8 +4,8 @@
 // Changed pages are gathered, in page order, into chunks of their own (delta chunks), unless so
 // much of a region has changed that it is stored whole. Chunks of which little is left are given
 // up: their last pages are stored anew as well. One leaf in four, another one each time, may spend
-// on that as many pages as have changed in it, so that a backup stores at most a quarter more than
-// what has changed; chunks that a leaf draws on stay about two times its pages
+// on that three quarters of the pages that have changed in it, so that a backup stores less than a
+// fifth more than what has changed; chunks that a leaf draws on stay about two times its pages
 // (docs/decisions/0011-delta-chunks.md).
 //
 // Units:    pages and regions are numbered within their leaf.

@@ -46,7 +46,10 @@ class ParentMap {
   static Result<std::unique_ptr<ParentMap>> open(ChunkReader& chunks, const Index& index,
                                                  TreeEntry entry);
 
+  const TreeEntry& entry() const { return entry_; }
   const FileShape& shape() const { return map_->shape(); }
+  // The id that stands for a leaf in the map; the file's content is one.
+  Result<ChunkId> leaf_id(std::uint64_t leaf) const { return map_->leaf_id(leaf); }
   Result<ParentLeaf> read_leaf(std::uint64_t leaf) const;
 
  private:

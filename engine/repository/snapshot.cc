@@ -45,8 +45,15 @@ Result<Snapshot> from_json(const Json& json) {
   snapshot.id = HAUL_TRY(json.string_at("backup"));
   snapshot.cluster = HAUL_TRY(json.string_at("cluster"));
   snapshot.parent = HAUL_TRY(json.string_at("parent"));
+  if (json.find("changes") != nullptr) {
+    snapshot.from_wal = HAUL_TRY(json.string_at("changes")) == "wal";
+  }
   snapshot.program = HAUL_TRY(json.string_at("program"));
   snapshot.started.microseconds = HAUL_TRY(json.int_at("started_us"));
+  snapshot.copy_started = snapshot.started;
+  if (json.find("copy_started_us") != nullptr) {
+    snapshot.copy_started.microseconds = HAUL_TRY(json.int_at("copy_started_us"));
+  }
   snapshot.finished.microseconds = HAUL_TRY(json.int_at("finished_us"));
   const std::string root = HAUL_TRY(json.string_at("tree"));
   const std::string kind = HAUL_TRY(json.string_at("tree_kind"));
@@ -64,8 +71,10 @@ Json to_json(const Snapshot& snapshot) {
   json.set("backup", snapshot.id);
   json.set("cluster", snapshot.cluster);
   json.set("parent", snapshot.parent);
+  json.set("changes", snapshot.from_wal ? "wal" : "scan");
   json.set("program", snapshot.program);
   json.set("started_us", snapshot.started.microseconds);
+  json.set("copy_started_us", snapshot.copy_started.microseconds);
   json.set("finished_us", snapshot.finished.microseconds);
   json.set("tree", to_hex(snapshot.tree.id.bytes));
   json.set("tree_kind", snapshot.tree.kind == ChunkKind::tree_leaf ? "leaf" : "node");

@@ -35,9 +35,11 @@ struct SnapshotStatistics {
 struct Snapshot {
   std::string id;
   std::string cluster;
-  std::string parent;   // empty: none was consulted
-  std::string program;  // version that wrote it
+  std::string parent;     // empty: none was consulted
+  bool from_wal = false;  // what has changed since the parent was taken from WAL
+  std::string program;    // version that wrote it
   UtcTime started;
+  UtcTime copy_started;  // of files; `started` where it was not recorded
   UtcTime finished;
   TreeRootId tree;
   SnapshotStatistics statistics;

@@ -14,7 +14,7 @@ namespace {
 
 using postgres::ChangedFork;
 using postgres::ChangedLeaf;
-using postgres::DatabasePlace;
+using postgres::DatabaseInTablespace;
 using postgres::Fork;
 using postgres::kLeafBlocks;
 using postgres::kNoBlock;
@@ -145,7 +145,7 @@ std::vector<std::byte> encode_body(const SegmentChanges& changes) {
   out.u32(static_cast<std::uint32_t>(changes.changes.blocks.databases().size()));
   out.u32(static_cast<std::uint32_t>(forks.size()));
   for (const WalEvent& event : events) write_event(out, event);
-  for (const DatabasePlace& place : changes.changes.blocks.databases()) {
+  for (const DatabaseInTablespace& place : changes.changes.blocks.databases()) {
     out.u32(place.tablespace);
     out.u32(place.database);
   }
@@ -214,9 +214,9 @@ class BodyReader {
   }
 
   bool read_databases() {
-    std::optional<DatabasePlace> last;
+    std::optional<DatabaseInTablespace> last;
     for (std::uint32_t i = 0; i < database_count_; ++i) {
-      DatabasePlace place;
+      DatabaseInTablespace place;
       place.tablespace = in_.u32();
       place.database = in_.u32();
       if (!in_.ok() || (last && place <= *last)) return false;

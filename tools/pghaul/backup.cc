@@ -1,5 +1,7 @@
 #include "engine/backup/backup.h"
 
+#include <charconv>
+
 #include "base/format.h"
 #include "tools/pghaul/commands.h"
 #include "tools/pghaul/json_output.h"
@@ -15,6 +17,37 @@ using backup::BackupReport;
 
 // On standard error; info lists all that were recorded.
 constexpr std::size_t kBadPagesShown = 20;
+
+// "N" pages or "P%" of them.
+Result<backup::AuditSize> parse_audit(std::string_view text) {
+  const Error wrong(ErrorCode::usage,
+                    format("\"{}\" is neither a number of pages nor a share", text),
+                    "e.g. --audit 5000 or --audit 2%");
+  backup::AuditSize audit;
+  const bool is_share = text.ends_with('%');
+  const std::string_view digits = is_share ? text.substr(0, text.size() - 1) : text;
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(digits.begin(), digits.end(), number);
+  if (error != std::errc() || end != digits.end() || (is_share && number > 100)) return wrong;
+  (is_share ? audit.ppm : audit.pages) = is_share ? number * 10'000 : number;
+  return audit;
+}
+
+Status take_change_options(const Settings& settings, BackupOptions& options) {
+  const std::string changes = settings.value_or("changes", "scan");
+  if (changes != "scan" && changes != "wal") return wrong_choice(settings, "changes", "scan, wal");
+  if (changes == "wal") options.changes = BackupOptions::Changes::wal;
+  if (changes == "wal" && options.mode == BackupOptions::Mode::offline) {
+    return Error(ErrorCode::usage, "--changes wal needs a server that runs",
+                 "leave out --offline, or --changes wal");
+  }
+  if (const auto audit = settings.value("audit")) {
+    auto parsed = parse_audit(*audit);
+    if (!parsed) return std::move(parsed).take_error().with_context(settings.origin("audit"));
+    options.audit = *parsed;
+  }
+  return ok();
+}
 
 Result<BackupOptions> options_of(Context& context, const std::string& cluster) {
   const Settings& settings = *context.settings;
@@ -47,6 +80,7 @@ Result<BackupOptions> options_of(Context& context, const std::string& cluster) {
   const std::string type = settings.value_or("type", "auto");
   if (type != "auto" && type != "full") return wrong_choice(settings, "type", "auto, full");
   if (type == "full") options.type = BackupOptions::Type::full;
+  HAUL_TRY(take_change_options(settings, options));
   options.workers = HAUL_TRY(worker_count(context));
   if (const auto rate = settings.value("rate")) {
     auto parsed = parse_size(*rate);
@@ -61,6 +95,7 @@ const char* phase_name(BackupProgress::Phase phase) {
   switch (phase) {
     case BackupProgress::Phase::connecting: return "connecting";
     case BackupProgress::Phase::starting: return "waiting for the server's checkpoint";
+    case BackupProgress::Phase::finding_changes: return "reading WAL";
     case BackupProgress::Phase::copying: return "copying";
     case BackupProgress::Phase::stopping: return "stopping, copying the last WAL";
     case BackupProgress::Phase::archiving: return "waiting for the archive";

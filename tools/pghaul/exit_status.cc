@@ -22,6 +22,7 @@ constexpr std::array kRules = {
     Rule{ErrorCode::permission, kPermission},
     Rule{ErrorCode::no_repository, kNoRepository},
     Rule{ErrorCode::unsupported, kFailed},
+    Rule{ErrorCode::inconsistent, kFailed},
     Rule{ErrorCode::server_state, kServer},
     Rule{ErrorCode::interrupted, kInterrupted},
 };

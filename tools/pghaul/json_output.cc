@@ -189,6 +189,7 @@ Json backup_details_json(const repository::Snapshot& snapshot, const postgres::B
   Json json = backup_json(snapshot, facts);
   json.set("program", snapshot.program);
   json.set("parent", snapshot.parent);
+  json.set("changes", snapshot.from_wal ? "wal" : "scan");
   json.set("chunks_stored", snapshot.statistics.chunks_stored);
   json.set("chunks_found", snapshot.statistics.chunks_found);
   json.set("packs", std::uint64_t{snapshot.packs.size()});

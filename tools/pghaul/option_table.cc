@@ -126,6 +126,15 @@ constexpr std::array kOptions = {
     OptionSpec{"type", '\0', value, "auto|full",
                "overlaid on the newest backup (auto, the default), or without a look at any",
                kBackup},
+    OptionSpec{
+        "changes", '\0', value, "scan|wal",
+        "how it is found what has changed: everything is read (scan, the default), or WAL tells",
+        kBackup},
+    OptionSpec{
+        "audit", '\0', value, "N|P%",
+        "with --changes wal, pages that need not be read and are, as a check (default 1%, at "
+        "most 100000)",
+        kBackup},
     OptionSpec{"compress", 'Z', value, "CODEC", "lz4 (default), zstd[:LEVEL] or none", kBackup},
     OptionSpec{"rate", 'r', value, "RATE",
                "read and store at most so much a second, together (kB, or k, M, G)", kBackup},

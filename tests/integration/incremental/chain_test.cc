@@ -16,7 +16,7 @@
 namespace haul::integration {
 namespace {
 
-using testing::ElementsAre;
+using testing::HasSubstr;
 using testing::IsEmpty;
 
 struct SeedRange {
@@ -34,20 +34,24 @@ SeedRange seeds() {
   return range;
 }
 
-// One cluster, its repository, and a second one for full backups.
+// One cluster, which archives into its repository, and a second one for full backups.
 class Chain {
  public:
-  explicit Chain(std::uint64_t seed) : seed_(seed), cluster_(RandomCluster::make(seed, {})) {}
+  explicit Chain(std::uint64_t seed) : seed_(seed) {}
 
   void run() {
-    ASSERT_NE(cluster_, nullptr);
     for (const char* repository : {"repo", "reference"}) {
       ASSERT_EQ(workshop_.pghaul("init --repo " + workshop_.path(repository)).status, 0);
     }
+    cluster_ = RandomCluster::make(
+        seed_,
+        {"archive_mode = on", format("archive_command = '{} wal push --repo {} --batch 16 %p'",
+                                     workshop_.path("pghaul"), workshop_.path("repo"))});
+    ASSERT_NE(cluster_, nullptr);
     const std::uint64_t links = 5 + cluster_->draw(8);
     for (std::uint64_t link = 0; link < links; ++link) {
       cluster_->work();
-      const std::string backup = back_up("repo", cluster_->draw(12) == 0 ? "--type full" : "");
+      const std::string backup = back_up_by_lot();
       ASSERT_NE(backup, "") << where(link);
       expect_same("repo", backup, where(link));
       if (testing::Test::HasFailure()) return;
@@ -58,19 +62,43 @@ class Chain {
     EXPECT_EQ(verified.status, 0) << verified.err << verified.out << where(links);
   }
 
+  std::uint64_t from_wal() const { return from_wal_; }
+
  private:
   std::string where(std::uint64_t link) const {
     return format("seed {}, link {}\n{}", seed_, link, cluster_->history());
   }
 
+  // Any kind of backup. Where WAL may not be relied upon (what the cluster went through decides) it
+  // is a scan.
+  std::string back_up_by_lot() {
+    const std::uint64_t lot = cluster_->draw(12);
+    if (lot == 0) return back_up("repo", "--type full");
+    if (lot < 5) return back_up("repo", "--changes scan");
+    const Outcome outcome = try_back_up("repo", "--changes wal");
+    if (outcome.status == 0) {
+      const Json json = json_of(outcome);
+      if (json.string_at("changes").value_or("") == "wal") ++from_wal_;
+      return json.string_at("backup").value_or("");
+    }
+    EXPECT_EQ(outcome.status, 15) << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr("(condition 4)"));
+    return back_up("repo", "--changes scan");
+  }
+
   std::string back_up(const std::string& repository, const std::string& options) {
-    const std::string codec = std::array{"lz4", "zstd", "none"}.at(cluster_->draw(3));
-    const Outcome outcome = workshop_.pghaul(
-        format("backup --repo {} -D {} -d '{}' -c fast --json -q --wal include -Z {} {}",
-               workshop_.path(repository), cluster_->server().data_directory(),
-               cluster_->server().conninfo(), codec, options));
+    const Outcome outcome = try_back_up(repository, options);
     EXPECT_EQ(outcome.status, 0) << outcome.err;
     return outcome.status == 0 ? json_of(outcome).string_at("backup").value_or("") : "";
+  }
+
+  Outcome try_back_up(const std::string& repository, const std::string& options) {
+    const std::string codec = std::array{"lz4", "zstd", "none"}.at(cluster_->draw(3));
+    const std::string wal = repository == "repo" && cluster_->draw(2) == 0 ? "archive" : "include";
+    return workshop_.pghaul(
+        format("backup --repo {} -D {} -d '{}' -c fast --json -q --wal {} -Z {} {}",
+               workshop_.path(repository), cluster_->server().data_directory(),
+               cluster_->server().conninfo(), wal, codec, options));
   }
 
   void expect_same(const std::string& repository, const std::string& backup,
@@ -93,16 +121,22 @@ class Chain {
   const std::uint64_t seed_;
   Workshop workshop_;
   std::unique_ptr<RandomCluster> cluster_;
+  std::uint64_t from_wal_ = 0;
 };
 
 TEST(Chain, EveryLinkRestoresToWhatWasThere) {
   const SeedRange range = seeds();
+  std::uint64_t from_wal = 0;
   for (std::uint64_t seed = range.first; seed <= range.last && !HasFailure(); ++seed) {
-    Chain(seed).run();
-    std::printf("seed %llu: %s\n", static_cast<unsigned long long>(seed),
-                HasFailure() ? "failed" : "passed");
+    Chain chain(seed);
+    chain.run();
+    from_wal += chain.from_wal();
+    std::printf("seed %llu: %s, %llu backups from WAL\n", static_cast<unsigned long long>(seed),
+                HasFailure() ? "failed" : "passed",
+                static_cast<unsigned long long>(chain.from_wal()));
     std::fflush(stdout);
   }
+  EXPECT_GT(from_wal, 0U);
 }
 
 }  // namespace

@@ -21,7 +21,8 @@ bool is_left_out(const std::string& path) {
   static constexpr const char* kFiles[] = {
       "global/pg_control", "backup_label",    "backup_label.old",     "backup_manifest",
       "postmaster.pid",    "postmaster.opts", "postgresql.auto.conf", "postgresql.conf",
-      "current_logfiles",  "tablespace_map",  "tablespace_map.old",   "pghaul-start.log"};
+      "current_logfiles",  "recovery.signal", "tablespace_map",       "tablespace_map.old",
+      "pghaul-start.log"};
   static constexpr const char* kDirectories[] = {
       "pg_wal/",    "pg_stat/",     "pg_stat_tmp/", "pg_subtrans/",  "pg_dynshmem/",
       "pg_notify/", "pg_replslot/", "pg_serial/",   "pg_snapshots/", "log/"};

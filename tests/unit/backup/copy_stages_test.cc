@@ -86,8 +86,7 @@ class CopyStages : public testing::Test {
     made->entry.page_size_bytes = kPage;
     made->shape = {content.size(), kPage, kChunkPages};
     made->file = source->open_file(path, io::Caching::buffered).value();
-    made->leaf_ids.resize(made->shape.leaves());
-    made->leaves_left = made->shape.leaves();
+    made->begin_leaves();
     return made;
   }
   // Puts a leaf with this content into a batch, as if it had been read.
@@ -495,7 +494,7 @@ TEST_F(CopyStages, RandomGenerationsReadBack) {
 
 TEST_F(CopyStages, EmptyFileIsAnEntryWithoutContent) {
   const auto from = file("1", "");
-  ASSERT_TRUE(collector->take_empty_file(*from));
+  ASSERT_TRUE(collector->take_unread_file(*from));
   ASSERT_THAT(entries, SizeIs(1));
   EXPECT_EQ(entries[0].content, repository::ContentKind::none);
 }

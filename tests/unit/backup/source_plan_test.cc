@@ -302,7 +302,7 @@ TEST_F(SourcePlanTest, OtherLinksAreRecordedWithAWarning) {
 TEST_F(SourcePlanTest, SizesAddUp) {
   const SourcePlan planned = plan();
   std::uint64_t bytes = 0;
-  for (const PlannedFile& file : planned.files) bytes += file.size_hint_bytes;
+  for (const PlannedFile& file : planned.files) bytes += file.info.size_bytes;
   EXPECT_EQ(planned.summary.bytes, bytes);
   EXPECT_EQ(planned.summary.files, planned.files.size());
   EXPECT_GE(bytes, 47U * support::kFakePageSize);

@@ -105,7 +105,7 @@ TEST(ChangedBlocks, DatabaseCoversWhatIsKnownAndWhatIsNot) {
   EXPECT_EQ(changed.limit_of(elsewhere), kNoBlock);
   ASSERT_EQ(changed.forks().size(), 1U);
   EXPECT_EQ(changed.forks()[0].fork, elsewhere);
-  EXPECT_EQ(changed.databases(), (std::set<DatabasePlace>{{1663, 5}}));
+  EXPECT_EQ(changed.databases(), (std::set<DatabaseInTablespace>{{1663, 5}}));
 }
 
 TEST(ChangedBlocks, ForkFirstSeenAfterItsDatabaseIsCovered) {
@@ -153,7 +153,7 @@ void take(ChangedBlocks& changed, const Step& step) {
 struct Model {
   std::set<std::pair<RelationFork, std::uint32_t>> blocks;
   std::map<RelationFork, std::uint32_t> limits;
-  std::set<DatabasePlace> databases;
+  std::set<DatabaseInTablespace> databases;
 
   void take(const Step& step) {
     const RelationId& id = step.fork.relation;
@@ -212,7 +212,7 @@ TEST(ChangedBlocks, PartsMergedInAnyOrderAreTheWhole) {
     ASSERT_TRUE(merged == whole) << seed;
 
     ChangedBlocks copied;
-    for (const DatabasePlace& place : whole.databases()) copied.add_database(place);
+    for (const DatabaseInTablespace& place : whole.databases()) copied.add_database(place);
     for (const ChangedFork& fork : whole.forks()) {
       if (fork.limit != kNoBlock) copied.lower_limit(fork.fork, fork.limit);
       for (const ChangedLeaf& leaf : fork.leaves) copied.add(fork.fork, leaf);

@@ -213,13 +213,13 @@ TEST(WalChanges, DatabasesThatComeAreNewAsAWhole) {
   const std::string copied = packed(number(5), number(1663), number(1), number(1664));
   for (const int major : kMajors) {
     const WalChanges changes = changes_of(record_of(kDatabase, 0x00 | kFiles, copied), major);
-    EXPECT_EQ(changes.blocks.databases(), (std::set<DatabasePlace>{{1663, 5}}));
+    EXPECT_EQ(changes.blocks.databases(), (std::set<DatabaseInTablespace>{{1663, 5}}));
     EXPECT_EQ(limit(changes, kRelation, Fork::main), 0U);
   }
   for (const int major : {15, 16, 17, 18}) {
     const WalChanges changes =
         changes_of(record_of(kDatabase, 0x10 | kFiles, packed(number(5), number(1663))), major);
-    EXPECT_EQ(changes.blocks.databases(), (std::set<DatabasePlace>{{1663, 5}}));
+    EXPECT_EQ(changes.blocks.databases(), (std::set<DatabaseInTablespace>{{1663, 5}}));
   }
 }
 
@@ -228,7 +228,7 @@ TEST(WalChanges, DatabasesThatGoAreNewInEachOfTheirTablespaces) {
   for (const int major : kMajors) {
     const unsigned operation = major < 15 ? 0x10 : 0x20;
     const WalChanges changes = changes_of(record_of(kDatabase, operation | kFiles, dropped), major);
-    EXPECT_EQ(changes.blocks.databases(), (std::set<DatabasePlace>{{1663, 5}, {1700, 5}}));
+    EXPECT_EQ(changes.blocks.databases(), (std::set<DatabaseInTablespace>{{1663, 5}, {1700, 5}}));
   }
 }
 

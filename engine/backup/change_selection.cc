@@ -1,0 +1,119 @@
+#include "engine/backup/change_selection.h"
+
+#include <algorithm>
+#include <charconv>
+
+namespace haul::backup {
+
+namespace {
+
+constexpr std::uint64_t kMillion = 1'000'000;
+// Clocks of file systems lag behind by a tick, and times of some have whole seconds.
+constexpr std::int64_t kClockSlackNs = 2'000'000'000;
+
+// Steele, Lea and Flood's mixer (SplitMix64).
+std::uint64_t mixed(std::uint64_t value) {
+  value += 0x9E37'79B9'7F4A'7C15;
+  value = (value ^ (value >> 30U)) * 0xBF58'476D'1CE4'E5B9;
+  value = (value ^ (value >> 27U)) * 0x94D0'49BB'1331'11EB;
+  return value ^ (value >> 31U);
+}
+
+std::uint64_t ppm_of(std::uint64_t wanted, std::uint64_t pages) {
+  return pages == 0 ? 0 : std::min(kMillion, (wanted * kMillion + pages - 1) / pages);
+}
+
+// As WAL names the relation of a file.
+std::optional<postgres::RelationId> relation_id_of(const postgres::RelationFile& file) {
+  constexpr std::uint32_t kDefaultTablespace = 1663;
+  constexpr std::uint32_t kGlobalTablespace = 1664;
+  std::string_view directory = file.directory;
+  if (directory == "global") return postgres::RelationId{kGlobalTablespace, 0, file.relfilenode};
+  const auto number = [](std::string_view text) -> std::optional<std::uint32_t> {
+    std::uint32_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+    return value;
+  };
+  std::optional<std::uint32_t> tablespace = kDefaultTablespace;
+  constexpr std::string_view kTablespaces = "pg_tblspc/";
+  if (directory.starts_with(kTablespaces)) {
+    directory.remove_prefix(kTablespaces.size());
+    tablespace = number(directory.substr(0, directory.find('/')));
+  }
+  const auto database = number(directory.substr(directory.rfind('/') + 1));
+  if (!tablespace || !database) return std::nullopt;
+  return postgres::RelationId{*tablespace, *database, file.relfilenode};
+}
+
+}  // namespace
+
+ChangeSelection::ChangeSelection(postgres::ChangedBlocks changes,
+                                 const postgres::BackupFacts& parent, std::int64_t began_ns,
+                                 std::uint64_t seed)
+    : changes_(std::move(changes)), began_ns_(began_ns), seed_(seed) {
+  for (const postgres::BadPage& page : parent.bad_pages) {
+    bad_blocks_[page.path].insert(page.block);
+  }
+}
+
+std::optional<FileSelection> ChangeSelection::select(const std::string& path,
+                                                     std::uint32_t first_block,
+                                                     std::int64_t modified_ns) const {
+  const auto relation = postgres::parse_relation_file(path);
+  if (!relation || relation->fork != postgres::Fork::main) return std::nullopt;
+  const auto id = relation_id_of(*relation);
+  if (!id) return std::nullopt;
+  FileSelection selection;
+  selection.selection_ = this;
+  selection.fork_ = {*id, postgres::Fork::main};
+  selection.first_block_ = first_block;
+  const bool touched = changes_.touches(selection.fork_);
+  selection.touched_ = touched;
+  // Something has written to it, and it was not what WAL tells of.
+  if (!touched && modified_ns >= began_ns_ - kClockSlackNs) return std::nullopt;
+  selection.audit_ppm_ = touched ? rate_.in_changed_ppm : rate_.in_unchanged_ppm;
+  if (const auto bad = bad_blocks_.find(path); bad != bad_blocks_.end()) {
+    selection.bad_blocks_ = &bad->second;
+  }
+  return selection;
+}
+
+repository::PageSet FileSelection::named(std::uint64_t leaf, std::uint32_t pages) const {
+  const std::uint32_t first = first_block_of(leaf);
+  repository::PageSet named = selection_->changes_.blocks_from(fork_, first);
+  if (bad_blocks_ != nullptr) {
+    for (auto bad = bad_blocks_->lower_bound(first);
+         bad != bad_blocks_->end() && *bad < first + pages; ++bad) {
+      named.set(*bad - first);
+    }
+  }
+  for (std::uint32_t page = pages; page < named.size(); ++page) named.reset(page);
+  return named;
+}
+
+repository::PageSet FileSelection::audited(std::uint64_t leaf, std::uint32_t pages) const {
+  repository::PageSet audited;
+  if (audit_ppm_ == 0) return audited;
+  const postgres::RelationId& id = fork_.relation;
+  const std::uint64_t of_file = mixed(mixed(selection_->seed_ ^ id.relfilenode) ^
+                                      (std::uint64_t{id.database} << 32U | id.tablespace));
+  for (std::uint32_t page = 0; page < pages; ++page) {
+    const std::uint64_t drawn = mixed(of_file ^ (first_block_of(leaf) + page));
+    if (drawn % kMillion < audit_ppm_) audited.set(page);
+  }
+  return audited;
+}
+
+std::uint32_t FileSelection::first_block_of(std::uint64_t leaf) const {
+  return first_block_ + static_cast<std::uint32_t>(leaf * repository::kLeafPages);
+}
+
+ChangeSelection::AuditRate audit_rate(std::uint64_t pages, std::uint64_t pages_in_changed,
+                                      std::uint64_t pages_in_unchanged) {
+  const std::uint64_t of_changed = std::min(pages / 2, pages_in_changed);
+  const std::uint64_t of_unchanged = std::min(pages - of_changed, pages_in_unchanged);
+  return {ppm_of(pages - of_unchanged, pages_in_changed), ppm_of(of_unchanged, pages_in_unchanged)};
+}
+
+}  // namespace haul::backup
