@@ -169,7 +169,7 @@ Result<std::uint64_t> TreeComparison::changed_pages(const FileMapReader* before,
   std::uint64_t changed = 0;
   for (std::size_t page = 0; page < after.places().size(); ++page) {
     if (!old || page >= old->places().size()) {
-      changed += after.is_hole(page) ? 0 : 1;
+      changed += after.is_hole(page) ? 0U : 1U;
     } else if (!after.shares_region(*old, page) && HAUL_TRY(after.differs(*old, page))) {
       ++changed;
     }

@@ -154,6 +154,14 @@ TEST(TreeComparison, PagesThatAreOthersAreCounted) {
   EXPECT_EQ(fixture.use, (MapUse{1, 16, 1, 3, 8 + 8 + 3}));
 }
 
+TEST(TreeComparison, AnotherPageOfTheSameChunkIsAnotherPage) {
+  DifferenceFixture fixture;
+  MapLeaf after = fixture.plain();
+  after.extents = {{0, 0, 8}, {1, 1, 7}, {1, 0, 1}};
+  after.region_digests[1] = fixture.gathered.id;
+  EXPECT_THAT(fixture.compare_leaves(fixture.plain(), after), ElementsAre("changed a 8"));
+}
+
 // The tag tells, where the region has another digest.
 TEST(TreeComparison, PagesThatOnlyMovedAreNotCounted) {
   DifferenceFixture fixture;
