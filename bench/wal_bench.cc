@@ -1,14 +1,22 @@
-// Speed of reading WAL record by record, checksums and all. One core.
+// Speed of reading WAL record by record, checksums and all, and of finding what it changes. One
+// core.
+//
+// PGHAUL_BENCH_WAL names a directory of real segments, of one size and timeline and without a gap;
+// up to 1 GiB of them are read.
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
 #include <benchmark/benchmark.h>
 
 #include "engine/postgres/crc32c.h"
+#include "engine/postgres/wal_changes.h"
 #include "engine/postgres/wal_facts.h"
 #include "engine/postgres/wal_reader.h"
 
@@ -179,6 +187,104 @@ void wal_of_images(benchmark::State& state) {
   read_all(state, bytes);
 }
 BENCHMARK(wal_of_images);
+
+// The changes of a whole segment at a time, as they are found and kept.
+struct Segments {
+  WalGeometry geometry;
+  TimelineId timeline;
+  Lsn start;
+  WalBytes bytes;
+};
+
+void find_changes(benchmark::State& state, const Segments& wal) {
+  const Lsn end{wal.start.value + wal.bytes.size()};
+  std::int64_t records = 0;
+  std::size_t read_bytes = 0;
+  for (auto _ : state) {
+    for (Lsn at = wal.start; at < end; at.value += wal.geometry.segment_size_bytes) {
+      postgres::WalPagesInMemory source(wal.start, wal.bytes, wal.geometry);
+      const Lsn stop{at.value + wal.geometry.segment_size_bytes};
+      auto reader = postgres::WalReader::open(wal.geometry, wal.timeline, {at, stop, {}}, source);
+      if (!reader) return state.SkipWithError(reader.error().message().c_str());
+      postgres::WalChanges changes;
+      while (true) {
+        const auto record = reader->next();
+        if (!record) return state.SkipWithError(record.error().message().c_str());
+        if (*record == nullptr) break;
+        ++records;
+        const Status added = postgres::add_changes(**record, wal.geometry.server_major, changes);
+        if (!added) return state.SkipWithError(added.error().message().c_str());
+      }
+      benchmark::DoNotOptimize(changes.blocks.empty());
+      read_bytes += reader->end().lsn.value - at.value;
+    }
+  }
+  state.SetBytesProcessed(static_cast<std::int64_t>(read_bytes));
+  state.SetItemsProcessed(records);
+}
+
+Segments made(WalBytes bytes) {
+  return {kGeometry, kTimeline, Lsn{kGeometry.segment_size_bytes}, std::move(bytes)};
+}
+
+void changes_of_transactions(benchmark::State& state) {
+  static const Segments wal = made(transactions(20));
+  find_changes(state, wal);
+}
+BENCHMARK(changes_of_transactions);
+
+void changes_of_small_records(benchmark::State& state) {
+  static const Segments wal = made(transactions(1'000'000));
+  find_changes(state, wal);
+}
+BENCHMARK(changes_of_small_records);
+
+void changes_of_images(benchmark::State& state) {
+  static const Segments wal = made(images());
+  find_changes(state, wal);
+}
+BENCHMARK(changes_of_images);
+
+// Nothing where there are none. The last one is left out: it may not be written to its end.
+Segments read_segments(const std::string& directory) {
+  constexpr std::size_t kBytesMax = std::size_t{1} << 30;
+  constexpr std::uint32_t kSmallest = 1U << 20;
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    const std::string name = entry.path().filename().string();
+    if (postgres::parse_wal_segment_name(name, kSmallest)) names.push_back(name);
+  }
+  std::ranges::sort(names);
+  Segments wal;
+  for (std::size_t i = 0; i + 1 < names.size() && wal.bytes.size() < kBytesMax; ++i) {
+    std::ifstream file(directory + "/" + names[i], std::ios::binary);
+    const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    const ByteSpan bytes = bytes_of(text);
+    wal.bytes.insert(wal.bytes.end(), bytes.begin(), bytes.end());
+  }
+  const auto header = postgres::parse_wal_page_header(wal.bytes);
+  if (!header) return wal;
+  wal.timeline = header->timeline;
+  wal.start = header->page_address;
+  for (int major = 13; major <= 18; ++major) {
+    if (postgres::wal_page_magic(major) != header->magic) continue;
+    wal.geometry = {major, header->system_identifier, header->segment_size_bytes,
+                    header->block_size_bytes};
+  }
+  return wal;
+}
+
+void changes_of_real_wal(benchmark::State& state) {
+  const char* directory = std::getenv("PGHAUL_BENCH_WAL");
+  if (directory == nullptr) {
+    for (auto _ : state) {
+    }
+    return state.SetLabel("PGHAUL_BENCH_WAL is not set");
+  }
+  static const Segments wal = read_segments(directory);
+  find_changes(state, wal);
+}
+BENCHMARK(changes_of_real_wal);
 
 }  // namespace
 }  // namespace haul

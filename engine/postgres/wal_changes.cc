@@ -79,8 +79,8 @@ class FactAdder {
  public:
   FactAdder(const WalRecord& record, WalChanges& changes) : record_(record), changes_(changes) {}
 
-  // Whether files change in a way that blocks do not tell; compared with what the record says.
-  bool changes_files() const { return changes_files_; }
+  // Whether it told how files change otherwise than by blocks.
+  bool tells_of_files() const { return tells_of_files_; }
 
   const char* operator()(const TransactionEnd& end) {
     for (std::size_t i = 0; i < end.dropped.size(); ++i) {
@@ -88,12 +88,12 @@ class FactAdder {
       if (!is_relation(relation)) return "drops what is no relation";
       for (const Fork fork : kTrackedForks) changes_.blocks.lower_limit({relation, fork}, 0);
     }
-    changes_files_ = !end.dropped.empty();
+    tells_of_files_ = !end.dropped.empty();
     return nullptr;
   }
 
   const char* operator()(const RelationCreate& create) {
-    changes_files_ = true;
+    tells_of_files_ = true;
     if (!is_relation(create.relation)) return "creates what is no relation";
     if (create.fork != Fork::fsm) changes_.blocks.lower_limit({create.relation, create.fork}, 0);
     return nullptr;
@@ -102,7 +102,7 @@ class FactAdder {
   // Where a visibility map is cut off depends on the page size, and the bits that are cleared on
   // its last page are not logged as a block.
   const char* operator()(const RelationTruncate& truncate) {
-    changes_files_ = true;
+    tells_of_files_ = true;
     if (!is_relation(truncate.relation)) return "truncates what is no relation";
     if (truncate.block == kNoBlock) return "truncates to no block";
     ChangedBlocks& blocks = changes_.blocks;
@@ -114,13 +114,13 @@ class FactAdder {
   }
 
   const char* operator()(const DatabaseCreate& create) {
-    changes_files_ = true;
+    tells_of_files_ = true;
     changes_.blocks.add_database({create.tablespace, create.database});
     return nullptr;
   }
 
   const char* operator()(const DatabaseDrop& drop) {
-    changes_files_ = true;
+    tells_of_files_ = true;
     for (std::size_t i = 0; i < drop.tablespaces.size(); ++i) {
       changes_.blocks.add_database({drop.tablespaces[i], drop.database});
     }
@@ -164,7 +164,7 @@ class FactAdder {
 
   const WalRecord& record_;
   WalChanges& changes_;
-  bool changes_files_ = false;
+  bool tells_of_files_ = false;
 };
 
 Status add_fact(const WalRecord& record, int server_major, WalChanges& changes) {
@@ -178,7 +178,7 @@ Status add_fact(const WalRecord& record, int server_major, WalChanges& changes) 
   if (const char* fault = std::visit(adder, fact)) {
     return failure(ErrorCode::corrupt, record, fault);
   }
-  if (record.changes_files() != adder.changes_files()) {
+  if (record.changes_files() && !adder.tells_of_files()) {
     return failure(ErrorCode::unsupported, record, "changes files in a way that is not known");
   }
   return ok();

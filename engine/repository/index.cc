@@ -47,6 +47,7 @@ Status Index::open_runs() {
     auto run = IndexRun::open(cluster_, *ref);
     if (run) {
       runs_.push_back(std::make_unique<IndexRun>(std::move(run).take()));
+      note_reliable(*runs_.back());
     } else if (is_damage(run.error())) {
       findings_->add(run.error().message());
     } else {
@@ -54,6 +55,17 @@ Status Index::open_runs() {
     }
   }
   return ok();
+}
+
+void Index::note_reliable(const IndexRun& run) {
+  for (const IndexedPack& pack : run.packs()) {
+    if (listed_size_locked(pack.ref) == pack.size_bytes) reliable_.insert(pack.ref);
+  }
+}
+
+bool Index::is_reliable(const PackRef& pack) const {
+  const std::shared_lock lock(mutex_);
+  return reliable_.contains(pack);
 }
 
 std::optional<std::uint64_t> Index::listed_size(const PackRef& pack) const {
@@ -182,6 +194,7 @@ Status Index::load_loose_pack(const PackRef& ref) {
   const std::unique_lock lock(mutex_);
   const auto number = static_cast<std::uint32_t>(loose_packs_.size());
   loose_packs_.push_back({ref, sound});
+  if (sound) reliable_.insert(ref);
   loose_refs_.insert(ref);
   std::uint32_t ordinal = 0;
   for (const PackedChunk& chunk : opened->chunks()) {

@@ -50,6 +50,9 @@ class Index {
 
   // The size a pack was listed with; nothing when it was not there.
   std::optional<std::uint64_t> listed_size(const PackRef& pack) const;
+  // What find_dedup_target() says of every chunk in the pack: it was listed with the size its run
+  // or its sound footer states.
+  bool is_reliable(const PackRef& pack) const;
   // Reads the footers of packs that no sound run lists; find() does so by itself when it must.
   Status load_packs_without_run();
   // True for a pack that load_packs_without_run() found.
@@ -79,7 +82,8 @@ class Index {
   Status load_loose_pack(const PackRef& pack);
   // Gives up on a run with a damaged block: its packs count as without a run from now on.
   Status abandon_run(std::size_t run);
-  // The caller holds mutex_.
+  // The caller holds mutex_ of these two.
+  void note_reliable(const IndexRun& run);
   std::optional<std::uint64_t> listed_size_locked(const PackRef& pack) const;
   Result<std::vector<ChunkLocation>> find_in_runs(const ChunkId& id,
                                                   std::vector<std::size_t>& damaged_runs);
@@ -99,6 +103,7 @@ class Index {
   std::vector<std::unique_ptr<IndexRun>> runs_;  // an abandoned one is null
   std::vector<LoosePack> loose_packs_;
   std::set<PackRef> loose_refs_;  // of these
+  std::set<PackRef> reliable_;
   std::unordered_multimap<ChunkId, LooseEntry> loose_entries_;
 };
 

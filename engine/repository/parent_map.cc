@@ -23,7 +23,7 @@ Result<ParentLeaf> ParentMap::read_leaf(std::uint64_t leaf) const {
     stored[i] = HAUL_TRY(chunks_->find(result.map.chunks[i], chunk_bytes_max, near));
     if (!stored[i]) continue;
     const PackReader& pack = *stored[i]->pack;
-    result.chunks[i] = {pack.ref(), index_->listed_size(pack.ref()) == pack.size_bytes()};
+    result.chunks[i] = {pack.ref(), index_->is_reliable(pack.ref())};
     near = stored[i];
   }
   result.pages.reserve(result.map.pages());

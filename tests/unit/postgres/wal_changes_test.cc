@@ -218,7 +218,7 @@ TEST(WalChanges, DatabasesThatComeAreNewAsAWhole) {
   }
   for (const int major : {15, 16, 17, 18}) {
     const WalChanges changes =
-        changes_of(record_of(kDatabase, 0x10 | kFiles, packed(number(5), number(1663))), major);
+        changes_of(record_of(kDatabase, 0x10, packed(number(5), number(1663))), major);
     EXPECT_EQ(changes.blocks.databases(), (std::set<DatabaseInTablespace>{{1663, 5}}));
   }
 }
