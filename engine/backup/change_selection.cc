@@ -70,9 +70,9 @@ std::optional<FileSelection> ChangeSelection::select(const std::string& path,
   selection.first_block_ = first_block;
   const bool touched = changes_.touches(selection.fork_);
   selection.touched_ = touched;
-  // Something has written to it, and it was not what WAL tells of.
-  if (!touched && modified_ns >= began_ns_ - kClockSlackNs) return std::nullopt;
   selection.audit_ppm_ = touched ? rate_.in_changed_ppm : rate_.in_unchanged_ppm;
+  // Something has written to it, and it was not what WAL tells of: all of it has to be as it was.
+  if (!touched && modified_ns >= began_ns_ - kClockSlackNs) selection.audit_ppm_ = kMillion;
   if (const auto bad = bad_blocks_.find(path); bad != bad_blocks_.end()) {
     selection.bad_blocks_ = &bad->second;
   }

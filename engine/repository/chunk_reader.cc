@@ -8,8 +8,19 @@ namespace haul::repository {
 
 namespace {
 
-// About 300 KiB of footer each.
-constexpr std::size_t kOpenPacksMax = 64;
+// Lists of packs take 300 to 700 KiB each; a file that was overlaid a hundred times draws on as
+// many packs, leaf by leaf.
+constexpr std::size_t kOpenPackBytesMax = 128 * 1024 * 1024;
+// Each is an open file as well.
+constexpr std::size_t kOpenPacksMax = 384;
+
+std::size_t list_bytes(const PackReader& pack) {
+  std::size_t bytes = sizeof(PackReader);
+  for (const PackedChunk& chunk : pack.chunks()) {
+    bytes += sizeof(PackedChunk) + chunk.tags.size() * sizeof(std::uint64_t);
+  }
+  return bytes;
+}
 
 // How far around a chunk the next one of a file is looked for: workers of a backup run ahead of
 // each other by so much at most, as a rule.
@@ -130,7 +141,10 @@ Result<ChunkReader::OpenPack> ChunkReader::open_pack(const PackRef& ref) {
   if (const auto found = packs_.find(ref); found != packs_.end()) return found->second->second;
   recent_packs_.emplace_front(ref, opened);
   packs_.emplace(ref, recent_packs_.begin());
-  if (recent_packs_.size() > kOpenPacksMax) {
+  open_bytes_ += list_bytes(*opened);
+  while (recent_packs_.size() > 1 &&
+         (open_bytes_ > kOpenPackBytesMax || recent_packs_.size() > kOpenPacksMax)) {
+    open_bytes_ -= list_bytes(*recent_packs_.back().second);
     packs_.erase(recent_packs_.back().first);
     recent_packs_.pop_back();
   }

@@ -4,7 +4,7 @@
 // what was met on the way becomes a finding.
 //
 // Units:    sizes are bytes.
-// Memory:   at most 64 open packs (about 300 KiB of footer each); one chunk per read.
+// Memory:   at most 384 open packs, whose lists take 128 MiB; one chunk per read.
 // Threads:  every function from any thread.
 // Errors:   corrupt (no copy that is whole; names the packs), io (one that could not be read and
 //           none that could).
@@ -73,6 +73,7 @@ class ChunkReader {
   Findings* const findings_;
 
   std::mutex mutex_;                                      // guards everything below
+  std::size_t open_bytes_ = 0;                            // of the lists of these
   std::list<std::pair<PackRef, OpenPack>> recent_packs_;  // most recently used first
   std::map<PackRef, std::list<std::pair<PackRef, OpenPack>>::iterator> packs_;
 };

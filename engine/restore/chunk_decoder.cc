@@ -33,7 +33,7 @@ std::vector<std::size_t> task_ends(const Batch& batch, const PackRead& read) {
 
 ChunkDecoder::ChunkDecoder(Context context)
     : context_(std::move(context)),
-      decompressors_(context_.arena->workers()),
+      tools_(context_.arena->workers()),
       again_(kAgainMax, context_.stop) {}
 
 void ChunkDecoder::decode(Batch& batch, const PackRead& read, ReadBuffer& buffer,
@@ -60,7 +60,7 @@ void ChunkDecoder::carry_out(std::size_t worker, const DecodeTask& task) {
     const PackedChunk& packed = chunk.stored->chunk();
     const std::uint64_t begin = packed.offset - task.offset;
     const bool is_there = begin + packed.stored_bytes <= task.bytes.size();
-    if (is_there && decode_chunk(decompressors_[worker], *task.batch, chunk,
+    if (is_there && decode_chunk(tools_[worker], *task.batch, chunk,
                                  task.bytes.subspan(begin, packed.stored_bytes))) {
       chunk_done(*task.batch);
     } else {
@@ -69,12 +69,11 @@ void ChunkDecoder::carry_out(std::size_t worker, const DecodeTask& task) {
   }
 }
 
-bool ChunkDecoder::decode_chunk(compress::Decompressor& decompressor, Batch& batch,
-                                PlacedChunk& chunk, ByteSpan stored) {
+bool ChunkDecoder::decode_chunk(Tools& tools, Batch& batch, PlacedChunk& chunk, ByteSpan stored) {
   PlacedLeaf& leaf = batch.leaves[chunk.leaf];
   const std::uint32_t raw_bytes = chunk.stored->chunk().raw_bytes;
   const auto decode_into = [&](MutableByteSpan raw) {
-    return chunk.stored->pack->decode_chunk(chunk.stored->ordinal, stored, decompressor, raw);
+    return chunk.stored->pack->decode_chunk(chunk.stored->ordinal, stored, tools.decompressor, raw);
   };
   if (chunk.use.is_whole(raw_bytes)) {
     const ChunkTarget& target = chunk.use.targets[0];
@@ -83,14 +82,11 @@ bool ChunkDecoder::decode_chunk(compress::Decompressor& decompressor, Batch& bat
     leaf.extents[target.extent] = {postgres::crc32c(place), target.size_bytes};
     return true;
   }
-  // Another leaf may have had it decoded meanwhile.
-  if (const auto cached = context_.cache->find(chunk.use.id)) {
-    return place_chunk(chunk.use, *cached, leaf).has_value();
-  }
-  auto raw = std::make_shared<std::vector<std::byte>>(raw_bytes);
-  if (!decode_into(*raw) || !place_chunk(chunk.use, *raw, leaf)) return false;
-  if (chunk.use.drawn_bytes() < raw_bytes) context_.cache->insert(chunk.use.id, std::move(raw));
-  return true;
+  // What the leaf does not draw on nobody else does, as a rule: it is not kept.
+  std::vector<std::byte>& scratch = tools.scratch;
+  if (scratch.size() < raw_bytes) scratch.resize(raw_bytes);
+  const MutableByteSpan raw = MutableByteSpan(scratch).first(raw_bytes);
+  return decode_into(raw) && place_chunk(chunk.use, raw, leaf).has_value();
 }
 
 void ChunkDecoder::chunk_done(Batch& batch) {

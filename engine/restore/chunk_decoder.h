@@ -19,7 +19,6 @@
 #include "engine/flow/arena.h"
 #include "engine/flow/channel.h"
 #include "engine/repository/chunk_reader.h"
-#include "engine/restore/chunk_cache.h"
 #include "engine/restore/losses.h"
 #include "engine/restore/place_batch.h"
 
@@ -29,7 +28,6 @@ class ChunkDecoder {
  public:
   struct Context {
     repository::ChunkReader* chunks = nullptr;
-    ChunkCache* cache = nullptr;
     Losses* losses = nullptr;
     flow::Arena* arena = nullptr;
     std::stop_token stop;
@@ -63,14 +61,18 @@ class ChunkDecoder {
     std::uint64_t offset = 0;  // of it in the pack
   };
 
+  struct Tools {
+    compress::Decompressor decompressor;
+    std::vector<std::byte> scratch;  // a chunk of which only parts are placed
+  };
+
   void carry_out(std::size_t worker, const DecodeTask& task);
   // False when the chunk has to be read again.
-  bool decode_chunk(compress::Decompressor& decompressor, Batch& batch, PlacedChunk& chunk,
-                    ByteSpan stored);
+  bool decode_chunk(Tools& tools, Batch& batch, PlacedChunk& chunk, ByteSpan stored);
   void chunk_done(Batch& batch);
 
   const Context context_;
-  std::vector<compress::Decompressor> decompressors_;  // by worker
+  std::vector<Tools> tools_;  // by worker
   flow::Channel<Again> again_;
 };
 

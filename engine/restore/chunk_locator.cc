@@ -23,7 +23,6 @@ Result<std::optional<StoredChunk>> ChunkLocator::find(const ChunkId& id,
 
 Status ChunkLocator::add(Batch& batch, std::size_t leaf, ChunkUse use,
                          std::uint32_t size_max_bytes) {
-  if (HAUL_TRY(place_cached(use, batch.leaves[leaf]))) return ok();
   auto stored = find(use.id, size_max_bytes);
   if (!stored) {
     return context_.losses->note(*batch.leaves[leaf].file, std::move(stored).take_error());
@@ -33,7 +32,6 @@ Status ChunkLocator::add(Batch& batch, std::size_t leaf, ChunkUse use,
 
 Status ChunkLocator::add_found(Batch& batch, std::size_t leaf, ChunkUse use,
                                std::uint32_t size_max_bytes, std::optional<StoredChunk> stored) {
-  if (HAUL_TRY(place_cached(use, batch.leaves[leaf]))) return ok();
   PlacedChunk chunk{leaf, std::move(use), size_max_bytes, std::move(stored), {}};
   if (chunk.stored) {
     auto pack = pack_file(*chunk.stored);
@@ -70,14 +68,6 @@ void ChunkLocator::make_reads(Batch& batch) const {
     const std::uint64_t offset = begin / io::kDirectAlignment * io::kDirectAlignment;
     batch.reads.push_back({chunk.pack, offset, end - offset, i, i + 1});
   }
-}
-
-Result<bool> ChunkLocator::place_cached(const ChunkUse& use, PlacedLeaf& leaf) {
-  const auto cached = context_.cache->find(use.id);
-  if (!cached) return false;
-  Status copied = place_chunk(use, *cached, leaf);
-  if (!copied) HAUL_TRY(context_.losses->note(*leaf.file, std::move(copied).take_error()));
-  return true;
 }
 
 Result<std::shared_ptr<io::File>> ChunkLocator::pack_file(const StoredChunk& stored) {

@@ -14,7 +14,6 @@
 
 #include "engine/repository/chunk_reader.h"
 #include "engine/repository/findings.h"
-#include "engine/restore/chunk_cache.h"
 #include "engine/restore/losses.h"
 #include "engine/restore/place_batch.h"
 
@@ -24,7 +23,6 @@ class ChunkLocator {
  public:
   struct Context {
     repository::ChunkReader* chunks = nullptr;
-    ChunkCache* cache = nullptr;
     Losses* losses = nullptr;
     repository::Findings* findings = nullptr;
     std::size_t read_bytes_max = 0;  // of one PackRead
@@ -35,7 +33,7 @@ class ChunkLocator {
   // Where the list of a pack says that a chunk lies; nothing when none does.
   Result<std::optional<repository::StoredChunk>> find(const repository::ChunkId& id,
                                                       std::uint32_t size_max_bytes);
-  // Adds a chunk that a leaf of the batch draws on; one that is at hand is placed at once.
+  // Adds a chunk that a leaf of the batch draws on.
   Status add(Batch& batch, std::size_t leaf, ChunkUse use, std::uint32_t size_max_bytes);
   // The same where find() was asked already.
   Status add_found(Batch& batch, std::size_t leaf, ChunkUse use, std::uint32_t size_max_bytes,
@@ -45,12 +43,11 @@ class ChunkLocator {
 
  private:
   // Direct reads go through a file of their own; those of the last packs are kept.
-  static constexpr std::size_t kPacksMax = 8;
+  // A leaf that was overlaid many times draws on as many packs.
+  static constexpr std::size_t kPacksMax = 64;
   using PackFile =
       std::pair<std::shared_ptr<const repository::PackReader>, std::shared_ptr<io::File>>;
 
-  // False when it is not at hand.
-  Result<bool> place_cached(const ChunkUse& use, PlacedLeaf& leaf);
   Result<std::shared_ptr<io::File>> pack_file(const repository::StoredChunk& stored);
 
   const Context context_;

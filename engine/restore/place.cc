@@ -11,7 +11,6 @@
 #include "engine/restore/batch_comparer.h"
 #include "engine/restore/batch_planner.h"
 #include "engine/restore/batch_transfer.h"
-#include "engine/restore/chunk_cache.h"
 #include "engine/restore/chunk_decoder.h"
 #include "engine/restore/file_finisher.h"
 #include "io/aligned_buffer.h"
@@ -25,7 +24,6 @@ constexpr std::size_t kBatchesMin = 4;
 constexpr std::size_t kBatchBytesMin = 64 * 1024;
 constexpr std::size_t kReadBuffers = 16;
 constexpr std::size_t kReadBytes = 1 << 20;
-constexpr std::uint64_t kCacheBytes = 16 << 20;
 constexpr std::size_t kOperationsMax = 64;
 // Creating and closing small files is the processor's work; syncing one by one is the device's.
 constexpr std::size_t kFinishers = 2;
@@ -40,7 +38,6 @@ class Placer {
         context_(context),
         first_error_(context.stop),
         crcs_(plan.files),
-        cache_(kCacheBytes),
         losses_(context.target == nullptr ? Losses::Purpose::survey : Losses::Purpose::restore),
         free_(kBatchesMax, first_error_.stop_token()) {
     const std::size_t batch_bytes = std::max(kBatchBytesMin, io::whole_blocks(plan.leaf_bytes_max));
@@ -84,7 +81,6 @@ class Placer {
   const PlaceContext& context_;
   flow::FirstError first_error_;
   std::vector<std::uint32_t> crcs_;
-  ChunkCache cache_;
   Losses losses_;
   std::vector<std::unique_ptr<Batch>> batches_;
   std::vector<std::unique_ptr<ReadBuffer>> read_buffers_;
@@ -101,7 +97,6 @@ class Placer {
 ChunkLocator::Context Placer::locator_context() {
   ChunkLocator::Context locator;
   locator.chunks = context_.chunks;
-  locator.cache = &cache_;
   locator.losses = &losses_;
   locator.findings = context_.findings;
   locator.read_bytes_max = read_bytes_max();
@@ -170,7 +165,6 @@ BatchTransfer::Context Placer::transfer_context() {
 ChunkDecoder::Context Placer::decoder_context() {
   ChunkDecoder::Context decoder;
   decoder.chunks = context_.chunks;
-  decoder.cache = &cache_;
   decoder.losses = &losses_;
   decoder.arena = &*arena_;
   decoder.stop = first_error_.stop_token();

@@ -204,8 +204,9 @@ Result<int> run_backup_command(Context& context) {
   if (!report) {
     // What is wrong by then was wrong in what has been stored.
     const BackupProgress::Phase phase = progress.phase;
-    const bool stored =
-        phase == BackupProgress::Phase::committing || phase == BackupProgress::Phase::archiving;
+    const bool stored = phase == BackupProgress::Phase::committing ||
+                        phase == BackupProgress::Phase::archiving ||
+                        phase == BackupProgress::Phase::finding_changes;
     if (stored) context.subject = Subject::repository;
     return std::move(report).take_error();
   }
