@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/format.h"
 #include "engine/backup/collector.h"
 #include "engine/backup/copy_batch.h"
 #include "engine/backup/leaf_work.h"
@@ -42,7 +43,7 @@ class CopyStages : public testing::Test {
   // A writer with stages around it, as a backup begins with.
   void begin() {
     index = repository::Index::open(*cluster, findings).value();
-    const std::string lease = "20261123T02022" + std::to_string(backups++) + "Z-F";
+    const std::string lease = format("20261123T0202{:02}Z-F", backups++);
     writer.emplace(*cluster, *index, lease, random);
     data.emplace(*writer, repository::PackStream::WhenFull::hand_out);
     delta.emplace(*writer, repository::PackStream::WhenFull::hand_out);

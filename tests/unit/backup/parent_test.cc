@@ -57,7 +57,7 @@ class ParentBackup : public testing::Test {
   };
   repository::Snapshot commit(const std::vector<File>& files,
                               const postgres::BackupFacts& facts = facts_of(1, 8192)) {
-    const std::string id = format("20261123T02022{}Z-F", backups++);
+    const std::string id = format("20261123T0202{:02}Z-F", backups++);
     repository::Findings none;
     const auto listed = repository::Index::open(*cluster, none).value();
     repository::ChunkWriter writer(*cluster, *listed, id, random);
@@ -283,7 +283,7 @@ TEST_F(ParentBackup, IsAnOlderOneWhereTheNewestCannotBeRead) {
 TEST_F(ParentBackup, IsAnOlderOneWhereTheFactsOfTheNewestAreNotValid) {
   const auto first = commit({{"base/1/5"}});
   auto second = commit({{"base/1/5"}});
-  second.id = format("20261123T02022{}Z-F", backups++);
+  second.id = format("20261123T0202{:02}Z-F", backups++);
   second.facts = Json::object();
   ASSERT_TRUE(repository::commit_snapshot(second, *cluster));
   commit({}, facts_of(9, 8192));

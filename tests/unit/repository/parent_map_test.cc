@@ -154,7 +154,21 @@ TEST(ParentMap, ChunkThatACutTookAwayIsNotUsable) {
   EXPECT_GE(fixture.findings.count(), 1U);
 }
 
-// Its chunks are known by their frames, tags and all.
+// A restore would find it by its frame.
+TEST(ParentMap, ChunkThatACutLeftIsNotUsable) {
+  ParentFixture fixture;
+  const auto bytes = fixture.get(fixture.key_of(1));
+  fixture.overwrite(fixture.key_of(1), ByteSpan(bytes).first(8 * kPage + 600));
+  fixture.list();
+  ChunkReader chunks(fixture.cluster, *fixture.index, fixture.findings);
+  ASSERT_TRUE(chunks.find(fixture.second.id, 8 * kPage, {}).value());
+  const ParentLeaf leaf = fixture.read_all();
+  EXPECT_TRUE(leaf.is_usable(0));
+  EXPECT_FALSE(leaf.is_usable(16));
+  EXPECT_FALSE(leaf.is_usable(23));
+}
+
+// Its chunks are known by their frames, tags and all, and none is missing.
 TEST(ParentMap, ChunkOfAPackWithADamagedListIsUsable) {
   ParentFixture fixture;
   fixture.damage(fixture.key_of(1), fixture.packs[1].size_bytes - 1);
