@@ -1,5 +1,5 @@
 // What a backup has changed against its parent, by database and by file, and how it uses the chunks
-// that its maps draw on, as info --changes shows them.
+// that its maps draw on, as info --differences shows them.
 //
 // Units:    sizes are bytes.
 // Memory:   a line per database and per file that is shown.

@@ -228,11 +228,11 @@ void print_changes(Context& context, const BackupChanges& changes, const std::st
   }
 }
 
-// Nothing unless --changes asks for it: it reads all maps of the backup.
+// Nothing unless --differences asks for it: it reads all maps of the backup.
 Result<std::optional<BackupChanges>> changes_of(Context& context,
                                                 const repository::Cluster& cluster,
                                                 const Snapshot& snapshot) {
-  if (!HAUL_TRY(context.settings->flag("changes"))) return std::nullopt;
+  if (!HAUL_TRY(context.settings->flag("differences"))) return std::nullopt;
   const bool json = context.output == Context::Output::json;
   auto changes = HAUL_TRY(find_changes(cluster, snapshot, json ? kFilesInJson : kFilesShown));
   for (const std::string& finding : changes.findings) context.console->warning(finding);
@@ -252,7 +252,7 @@ Result<int> describe_backup(Context& context, const repository::Cluster& cluster
     for (const auto& [key, value] : details.members()) json.set(key, value);
     json.set("recovery", recovery_json(backup.window));
     if (changes) {
-      json.set("changes", changes_json(*changes));
+      json.set("differences", changes_json(*changes));
       json.set("maps", map_use_json(changes->maps));
     }
     print_json(context, json);
@@ -267,8 +267,9 @@ Result<int> describe_backup(Context& context, const repository::Cluster& cluster
 
 Result<int> run_info(Context& context) {
   const bool all = context.settings->arguments().empty();
-  if (all && HAUL_TRY(context.settings->flag("changes"))) {
-    return Error(ErrorCode::usage, "--changes is about one backup").with_hint("name it, or latest");
+  if (all && HAUL_TRY(context.settings->flag("differences"))) {
+    return Error(ErrorCode::usage, "--differences is about one backup")
+        .with_hint("name it, or latest");
   }
   const repository::Cluster cluster = HAUL_TRY(open_cluster(context));
   if (all) return list_backups(context, cluster);

@@ -35,7 +35,7 @@ Json backup_details_json(const repository::Snapshot& snapshot, const postgres::B
 
 // "changed", "added" or "removed".
 const char* to_string(repository::FileDifference::Kind kind);
-// What info --changes adds; null where there is no parent.
+// What info --differences adds; null where there is no parent.
 Json changes_json(const BackupChanges& changes);
 Json map_use_json(const repository::MapUse& maps);
 

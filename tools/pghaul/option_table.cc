@@ -151,7 +151,7 @@ constexpr std::array kOptions = {
                "how long a segment may take to arrive (default 60s)", kServer},
     OptionSpec{"offline", '\0', flag, "", "back up a cluster that was cleanly shut down", kBackup},
     OptionSpec{"data", '\0', flag, "", "read and check every byte", kVerify},
-    OptionSpec{"changes", '\0', flag, "",
+    OptionSpec{"differences", '\0', flag, "",
                "of one backup: what has changed since its parent, and how its maps are fragmented",
                kInfo, OptionSource::environment},
     OptionSpec{"batch", '\0', value, "N",

@@ -266,18 +266,18 @@ TEST(JsonDocument, ProgressFieldsAreDocumented) {
   EXPECT_EQ(fields_of(progress_json({}, {})), documented("progress"));
 }
 
-TEST(JsonDocument, ChangesAreDocumented) {
+TEST(JsonDocument, DifferencesAreDocumented) {
   BackupChanges changes;
   EXPECT_TRUE(changes_json(changes).is_null());
   changes.parent = "20261123T020222Z-F";
   changes.databases[5] = {};
   changes.files.emplace_back();
   Json json = Json::object();
-  json.set("changes", changes_json(changes));
+  json.set("differences", changes_json(changes));
   json.set("maps", map_use_json(changes.maps));
   std::set<std::string> fields = fields_of(json);
-  fields.insert("changes");
-  EXPECT_EQ(fields, documented("info --changes"));
+  fields.insert("differences");
+  EXPECT_EQ(fields, documented("info --differences"));
 }
 
 TEST(JsonDocument, InitInfoAndLsFieldsAreDocumented) {

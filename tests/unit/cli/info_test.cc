@@ -21,7 +21,7 @@ using testing::SizeIs;
 
 constexpr std::uint64_t kPage = support::kFakePageSize;
 
-class InfoChanges : public testing::Test {
+class InfoDifferences : public testing::Test {
  protected:
   void SetUp() override { pghaul.make_cluster_and_repository(); }
   void put(const std::string& path, const std::string& content) {
@@ -53,10 +53,10 @@ class InfoChanges : public testing::Test {
   Program pghaul;
 };
 
-TEST_F(InfoChanges, AreToldByDatabaseAndByFile) {
+TEST_F(InfoDifferences, AreToldByDatabaseAndByFile) {
   const std::string first = back_up_twice();
-  const Json json = pghaul.on_repository({"info", "latest", "--changes", "--json"}).json();
-  const Json changes = *json.find("changes");
+  const Json json = pghaul.on_repository({"info", "latest", "--differences", "--json"}).json();
+  const Json changes = *json.find("differences");
   EXPECT_EQ(changes.string_at("parent").value(), first);
   const Json::Array files = *changes.array_at("files").value();
   std::vector<std::string> lines;
@@ -83,9 +83,9 @@ TEST_F(InfoChanges, AreToldByDatabaseAndByFile) {
   EXPECT_EQ(maps.uint_at("chunk_pages").value(), maps.uint_at("pages").value() + 2);
 }
 
-TEST_F(InfoChanges, AreTablesInText) {
+TEST_F(InfoDifferences, AreTablesInText) {
   const std::string first = back_up_twice();
-  const std::string text = pghaul.on_repository({"info", "latest", "--changes"}).out;
+  const std::string text = pghaul.on_repository({"info", "latest", "--differences"}).out;
   EXPECT_THAT(text, HasSubstr("chunks per leaf"));
   EXPECT_THAT(text, ContainsRegex("database 5 +16.0 KiB +1 +0 +1"));
   EXPECT_THAT(text, ContainsRegex("shared +8.0 KiB"));
@@ -94,40 +94,41 @@ TEST_F(InfoChanges, AreTablesInText) {
   EXPECT_THAT(pghaul.on_repository({"info", "latest"}).out, Not(HasSubstr("base/5/16385")));
 }
 
-TEST_F(InfoChanges, AreNoneWithoutAParent) {
+TEST_F(InfoDifferences, AreNoneWithoutAParent) {
   const std::string first = pghaul.back_up();
-  EXPECT_THAT(pghaul.on_repository({"info", first, "--changes"}).out, HasSubstr("has no parent"));
-  EXPECT_TRUE(pghaul.on_repository({"info", first, "--changes", "--json"})
+  EXPECT_THAT(pghaul.on_repository({"info", first, "--differences"}).out,
+              HasSubstr("has no parent"));
+  EXPECT_TRUE(pghaul.on_repository({"info", first, "--differences", "--json"})
                   .json()
-                  .find("changes")
+                  .find("differences")
                   ->is_null());
   pghaul.back_up();
-  EXPECT_THAT(pghaul.on_repository({"info", "latest", "--changes"}).out,
+  EXPECT_THAT(pghaul.on_repository({"info", "latest", "--differences"}).out,
               HasSubstr("nothing has changed since " + first));
   ASSERT_TRUE(pghaul.top()->remove_file("repo/clusters/main/snapshots/" + first));
-  EXPECT_THAT(pghaul.on_repository({"info", "latest", "--changes"}).out,
+  EXPECT_THAT(pghaul.on_repository({"info", "latest", "--differences"}).out,
               HasSubstr("its parent " + first + " cannot be had any more"));
 }
 
-TEST_F(InfoChanges, NameAtMostTwentyFilesInText) {
+TEST_F(InfoDifferences, NameAtMostTwentyFilesInText) {
   pghaul.back_up();
   for (std::uint32_t i = 1; i <= 45; ++i) {
     put(format("base/5/{}", 20000 + i), support::fake_relation(i, 0, 1));
   }
   pghaul.back_up();
-  const std::string text = pghaul.on_repository({"info", "latest", "--changes"}).out;
+  const std::string text = pghaul.on_repository({"info", "latest", "--differences"}).out;
   EXPECT_THAT(text, HasSubstr("base/5/20045 "));
   EXPECT_THAT(text, HasSubstr("base/5/20026 "));
   EXPECT_THAT(text, Not(HasSubstr("base/5/20025 ")));
-  const Json json = pghaul.on_repository({"info", "latest", "--changes", "--json"}).json();
-  EXPECT_THAT(*json.find("changes")->array_at("files").value(), SizeIs(45));
+  const Json json = pghaul.on_repository({"info", "latest", "--differences", "--json"}).json();
+  EXPECT_THAT(*json.find("differences")->array_at("files").value(), SizeIs(45));
 }
 
-TEST_F(InfoChanges, AreOfOneBackup) {
+TEST_F(InfoDifferences, AreOfOneBackup) {
   pghaul.back_up();
-  const Outcome outcome = pghaul.on_repository({"info", "--changes"});
+  const Outcome outcome = pghaul.on_repository({"info", "--differences"});
   EXPECT_EQ(outcome.status, kUsage);
-  EXPECT_THAT(outcome.err, HasSubstr("--changes is about one backup"));
+  EXPECT_THAT(outcome.err, HasSubstr("--differences is about one backup"));
 }
 
 TEST(DatabaseOf, IsTheDirectorysOid) {
@@ -146,7 +147,7 @@ TEST(DatabaseOf, IsTheDirectorysOid) {
   }
 }
 
-TEST_F(InfoChanges, ListTellsWhatWasReadAndChanged) {
+TEST_F(InfoDifferences, ListTellsWhatWasReadAndChanged) {
   pghaul.back_up();
   put("base/5/16385", support::fake_relation(4, 0, 1));
   pghaul.back_up();
