@@ -297,7 +297,8 @@ Result<CopyResult> Copy::run() {
 Result<CopyResult> copy_files(const CopyContext& context) {
   auto work =
       HAUL_TRY(LeafWork::open(*context.writer, context.codec, context.pages, context.workers));
-  auto map_encoder = HAUL_TRY(repository::ChunkEncoder::open(*context.writer, repository::kMetadataCodec));
+  auto map_encoder =
+      HAUL_TRY(repository::ChunkEncoder::open(*context.writer, repository::kMetadataCodec));
   return Copy(context, std::move(work), std::move(map_encoder)).run();
 }
 

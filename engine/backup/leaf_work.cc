@@ -181,8 +181,8 @@ Status LeafWork::digest_leaf(CopyBatch& batch, CopiedLeaf& leaf) const {
   Comparison comparison(*writer_->cluster().identity, leaf, chunk_pages());
   HAUL_TRY(audit(leaf, comparison.fates));
   const ParentLeaf* const parent = leaf.parent ? &*leaf.parent : nullptr;
-  const repository::LeafPlan plan = repository::plan_leaf(
-      parent, std::move(comparison.fates), repository::PageSet().set(), chunk_pages(), leaf.number);
+  const repository::LeafPlan plan = repository::plan_leaf(parent, std::move(comparison.fates),
+                                                          leaf.read, chunk_pages(), leaf.number);
   leaf.changed_pages = plan.changed_pages;
   leaf.first_chunk = batch.chunks.size();
   std::vector<ChunkId> ids;

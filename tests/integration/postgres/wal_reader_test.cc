@@ -557,14 +557,14 @@ std::string compression(const std::string& codec) {
   return "wal_compression = " + (support::pg_major() < 15 ? "on" : codec);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Shapes, WalReaderOnServer,
-    ::testing::Values(Shape{"SmallSegmentsLz4", 1, {compression("lz4")}},
-                      Shape{"SmallSegmentsZstdVerified",
-                            1,
-                            {compression("zstd"), "wal_consistency_checking = all"}},
-                      Shape{"UsualSegmentsPglz", 16, {compression("pglz")}}),
-    [](const auto& shape) { return std::string(shape.param.name); });
+INSTANTIATE_TEST_SUITE_P(Shapes, WalReaderOnServer,
+                         ::testing::Values(Shape{"SmallSegmentsLz4", 1, {compression("lz4")}},
+                                           Shape{"SmallSegmentsZstdVerified",
+                                                 1,
+                                                 {compression("zstd"),
+                                                  "wal_consistency_checking = all"}},
+                                           Shape{"UsualSegmentsPglz", 16, {compression("pglz")}}),
+                         [](const auto& shape) { return std::string(shape.param.name); });
 
 }  // namespace
 }  // namespace haul::postgres
