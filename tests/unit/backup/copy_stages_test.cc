@@ -124,6 +124,23 @@ class CopyStages : public testing::Test {
     EXPECT_THAT(findings.lines(), IsEmpty());
     return entries.back();
   }
+  // The same of one leaf of which these pages are read: of all others there is garbage.
+  repository::TreeEntry copy_read(const repository::TreeEntry& before, const std::string& content,
+                                  const repository::PageSet& read) {
+    end();
+    begin();
+    const auto to = file(before.path, content);
+    over.clear();
+    std::string garbled = content;
+    for (std::size_t page = 0; page < content.size() / kPage; ++page) {
+      if (!read[page]) garbled.replace(page * kPage, kPage, std::string(kPage, '?'));
+    }
+    fill(over, to, 0, garbled);
+    over.leaves[0].parent = leaf_of(before);
+    over.leaves[0].read = over.leaves[0].may_differ = read;
+    copy(over);
+    return entries.back();
+  }
   std::string read_back(const repository::TreeEntry& entry) {
     repository::ChunkReader chunks(*cluster, *index, findings);
     return support::read_stored_file(chunks, entry).value();
@@ -487,6 +504,51 @@ TEST_F(CopyStages, RandomGenerationsReadBack) {
     }
     content.resize(below(3) == 0 ? content.size() - below(kRegion) : content.size() + below(kPage));
     entry = copy_over(entry, content);
+    generations.emplace_back(entry, content);
+  }
+  end();
+  for (const auto& [stored, expected] : generations) EXPECT_TRUE(read_back(stored) == expected);
+}
+
+// Nearly all of a region has changed, and the rest is not at hand: it cannot be stored whole.
+TEST_F(CopyStages, RegionThatIsNotAtHandIsNotStoredWhole) {
+  std::string content = noise(4 * kRegion, 31);
+  const repository::TreeEntry before = copy_file("1", content);
+  repository::PageSet read;
+  for (std::size_t page = kChunkPages; page + 1 < std::size_t{2} * kChunkPages; ++page) {
+    content.replace(page * kPage, kPage, noise(kPage, 100 + page));
+    read.set(page);
+  }
+  const repository::TreeEntry after = copy_read(before, content, read);
+  EXPECT_EQ(changed_pages(), kChunkPages - 1U);
+  end();
+  EXPECT_TRUE(read_back(after) == content);
+}
+
+// Pages that were not read stay where they are, whatever becomes of those that were.
+TEST_F(CopyStages, RandomGenerationsOfWhichPartsAreReadReadBack) {
+  constexpr std::size_t kPages = 200;
+  std::string content = noise(kPages * kPage, 32);
+  repository::TreeEntry entry = copy_file("1", content);
+  std::vector<std::pair<repository::TreeEntry, std::string>> generations;
+  std::uint64_t seed = 1000;
+  const auto below = [&](std::size_t bound) {
+    std::array<std::byte, 1> byte{};
+    EXPECT_TRUE(random.fill(byte));
+    return std::to_integer<std::size_t>(byte[0]) % bound;
+  };
+  for (int generation = 0; generation < 40; ++generation) {
+    repository::PageSet read;
+    const std::size_t changes = 1 + below(120);
+    for (std::size_t i = 0; i < changes; ++i) {
+      const std::size_t page = below(kPages);
+      read.set(page);
+      // WAL may name what comes out the same.
+      if (below(4) == 0) continue;
+      content.replace(page * kPage, kPage,
+                      below(6) == 0 ? std::string(kPage, '\0') : noise(kPage, ++seed));
+    }
+    entry = copy_read(entry, content, read);
     generations.emplace_back(entry, content);
   }
   end();
