@@ -33,7 +33,8 @@ Result<std::optional<std::string>> distrusted_by(const repository::Cluster& clus
   }
   if (newest.empty()) return std::nullopt;
   for (const std::string& id : HAUL_TRY(repository::list_snapshots(cluster))) {
-    if (id <= newest) continue;
+    // The one that recorded it was not committed: who has its name came later.
+    if (id < newest) continue;
     const auto snapshot = repository::read_snapshot(cluster, id);
     if (snapshot && !snapshot->from_wal) return std::nullopt;
   }

@@ -55,7 +55,7 @@ class ChangesFromWal : public testing::Test {
   void expect_backup(const std::string& options, const std::string& changes) const {
     const Outcome outcome = back_up(options);
     ASSERT_EQ(outcome.status, 0) << outcome.err;
-    EXPECT_EQ(json_of(outcome).string_at("changes").value_or(""), changes);
+    EXPECT_EQ(json_of(outcome).string_at("changes").value_or(""), changes) << outcome.err;
   }
   std::size_t backups() const {
     const Json json = json_of(workshop_.pghaul("info --json --repo " + repository()));
@@ -90,6 +90,7 @@ class ChangesFromWal : public testing::Test {
 
 TEST_F(ChangesFromWal, FirstBackupIsFullAndTheNextReadsLittle) {
   start(PgServerOptions::Checksums::on);
+  workshop_.shell("sleep 3");  // what was written just before is read whole
   expect_backup("--changes wal", "scan");
   change();
   const Outcome outcome = back_up("--changes wal --audit 0");
