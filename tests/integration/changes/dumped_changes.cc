@@ -64,12 +64,15 @@ RelationFork fork_of_path(const std::string& path) {
 
 class DumpReader {
  public:
+  explicit DumpReader(std::uint32_t segment_size_bytes) : segment_size_(segment_size_bytes) {}
+
   DumpedChanges run(const std::string& output) {
     std::istringstream lines(output);
     for (std::string line; std::getline(lines, line);) {
       if (line.starts_with("rmgr: ")) take_record(line);
       if (line.starts_with("\tblkref ")) take_block(line);
     }
+    for (const auto& [number, blocks] : found_.segments) found_.blocks.merge(blocks);
     return std::move(found_);
   }
 
@@ -78,6 +81,7 @@ class DumpReader {
     const Lsn lsn = parse_lsn(word_after(line, "lsn: ")).value();
     if (found_.records++ == 0) found_.first = lsn;
     found_.last = lsn;
+    blocks_ = &found_.segments[lsn.value / segment_size_];
     const std::string manager = word_after(line, "rmgr: ");
     const std::string description = line.substr(line.find("desc: ") + 6);
     if (manager == "Storage") take_storage(description);
@@ -86,7 +90,7 @@ class DumpReader {
   }
 
   void limit(RelationFork fork, std::uint32_t block) {
-    if (fork.fork != Fork::fsm) found_.blocks.lower_limit(fork, block);
+    if (fork.fork != Fork::fsm) blocks_->lower_limit(fork, block);
   }
 
   // "CREATE base/5/16384_vm"; "TRUNCATE base/5/16384 to 12 blocks flags 7"
@@ -110,7 +114,7 @@ class DumpReader {
     const bool drops = words[0] == "DROP";
     for (std::size_t i = drops ? 2 : words.size() - 1; i < words.size(); ++i) {
       const std::vector<std::string> place = split(words[i], '/');
-      found_.blocks.add_database({number(place[0]), number(place[1])});
+      blocks_->add_database({number(place[0]), number(place[1])});
     }
   }
 
@@ -134,14 +138,18 @@ class DumpReader {
     const Fork fork = fork_of(word_after(line, "fork "));
     if (fork == Fork::fsm) return;
     const RelationId id{number(relation[0]), number(relation[1]), number(relation[2])};
-    found_.blocks.add({id, fork}, number(word_after(line, "blk ")));
+    blocks_->add({id, fork}, number(word_after(line, "blk ")));
   }
 
+  const std::uint32_t segment_size_;
   DumpedChanges found_;
+  postgres::ChangedBlocks* blocks_ = nullptr;  // of the record's segment
 };
 
 }  // namespace
 
-DumpedChanges parse_dumped_changes(const std::string& output) { return DumpReader().run(output); }
+DumpedChanges parse_dumped_changes(const std::string& output, std::uint32_t segment_size_bytes) {
+  return DumpReader(segment_size_bytes).run(output);
+}
 
 }  // namespace haul::integration

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <set>
 #include <string>
 
@@ -13,6 +14,8 @@ namespace haul::integration {
 
 struct DumpedChanges {
   postgres::ChangedBlocks blocks;
+  // By the number of the segment in which the records begin.
+  std::map<std::uint64_t, postgres::ChangedBlocks> segments;
   Lsn first;  // where the first record begins
   Lsn last;   // where the last one does
   std::size_t records = 0;
@@ -20,6 +23,6 @@ struct DumpedChanges {
 };
 
 // `output` is that of pg_waldump -b, in order.
-DumpedChanges parse_dumped_changes(const std::string& output);
+DumpedChanges parse_dumped_changes(const std::string& output, std::uint32_t segment_size_bytes);
 
 }  // namespace haul::integration
