@@ -85,7 +85,13 @@ class PosixDirectory final : public Directory {
     return open_existing(path, O_RDONLY, caching);
   }
   Result<std::unique_ptr<File>> open_for_update(std::string_view path, Caching caching) override {
-    return open_existing(path, O_RDWR, caching);
+    auto file = HAUL_TRY(open_existing(path, O_RDWR, caching));
+    // Direct writes to what the page cache holds go one after another, a tenth as fast. Only
+    // advice.
+    if (caching == Caching::direct) {
+      std::ignore = ::posix_fadvise(*file->descriptor(), 0, 0, POSIX_FADV_DONTNEED);
+    }
+    return file;
   }
   Result<std::unique_ptr<File>> create_file(std::string_view path, std::uint32_t mode,
                                             Caching caching) override;

@@ -311,10 +311,12 @@ Result<EarlierState> check_earlier_state(const EarlierStateRequest& request,
 Status check_no_server(const TargetLayout& layout, const DirectoryOpener& open,
                        postgres::ProcessProbe& processes) {
   const auto directory = HAUL_TRY(open(layout.data_directory));
-  if (HAUL_TRY(postgres::server_presence(*directory, processes)) ==
-      postgres::ServerPresence::not_running) {
-    return ok();
+  const auto presence = postgres::server_presence(*directory, processes);
+  if (!presence && presence.error().code() == ErrorCode::corrupt) {
+    return Error(ErrorCode::server_state, presence.error().message(),
+                 format("where no server runs, remove {}", postgres::kPostmasterPidName));
   }
+  if (HAUL_TRY(presence) == postgres::ServerPresence::not_running) return ok();
   return Error(ErrorCode::server_state, format("a server runs in {}", layout.data_directory),
                "stop it, or restore to another directory");
 }

@@ -346,6 +346,11 @@ TEST_F(DeltaRestoreTest, ServerThatRunsIsLeftAlone) {
   expect_refused(ErrorCode::server_state, "a server runs in /data/pg");
 }
 
+TEST_F(DeltaRestoreTest, LockFileThatSaysNothingMayBeAServers) {
+  overwrite("data/pg/postmaster.pid", "garbage\n");
+  expect_refused(ErrorCode::server_state, "postmaster.pid");
+}
+
 TEST_F(DeltaRestoreTest, LockFileOfADeadServerIsRemoved) {
   overwrite("data/pg/postmaster.pid", "42\n/data/pg\n1700000000\n5432\n/tmp\n\n");
   restore();
