@@ -215,6 +215,7 @@ TEST(JsonDocument, RestoreFieldsAreDocumented) {
   recovery.survey.last_transaction.emplace();
   report.recovery = std::make_shared<const restore::RecoveryPlan>(std::move(recovery));
   report.server.emplace();
+  report.delta.emplace();
   report.tablespaces = {{"/a", "/b"}};
   report.configuration = {{"/a", "/b"}};
   report.warnings = {"w"};
