@@ -72,6 +72,14 @@ void select_pages(CopiedLeaf& leaf, const FileSelection& selection, std::uint32_
   }
   leaf.may_differ = named;
   leaf.read = named | selection.audited(leaf.number, pages);
+  // A region that has become longer or shorter has another digest, which takes all of its pages.
+  const auto common = static_cast<std::uint32_t>(std::min<std::size_t>(pages, parent.pages.size()));
+  if (pages != parent.pages.size()) {
+    const std::uint32_t first = common / chunk_pages * chunk_pages;
+    for (std::uint32_t page = first; page < std::min(first + chunk_pages, pages); ++page) {
+      leaf.read.set(page);
+    }
+  }
   if (named.any()) {
     leaf.read |= repository::pages_to_move(parent, fates, chunk_pages, leaf.number);
   }

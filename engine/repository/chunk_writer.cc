@@ -38,8 +38,11 @@ Result<std::optional<PackRef>> ChunkWriter::find(const ChunkId& id) {
 
 void ChunkWriter::inherit(const PackTable& table) {
   const std::scoped_lock lock(mutex_);
-  HAUL_ASSERT(pack_table_.empty());
-  pack_table_ = table;
+  for (const auto& [pack, use] : table) {
+    PackUse& ours = pack_table_[pack];
+    ours.chunk_references += use.chunk_references;
+    ours.live_pages += use.live_pages;
+  }
 }
 
 void ChunkWriter::note_reference(const PackRef& pack, std::uint64_t pages) {

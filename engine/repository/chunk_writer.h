@@ -56,8 +56,8 @@ class ChunkWriter {
   bool may_hold(const ChunkId& id) const;
   // The pack that holds the chunk already, of this backup or an earlier one.
   Result<std::optional<PackRef>> find(const ChunkId& id);
-  // Begins the pack table with all that a backup refers to whose files are taken over without a
-  // look. All of these packs are listed.
+  // Counts all that a backup refers to whose files are taken over without a look. All of these
+  // packs are listed.
   void inherit(const PackTable& table);
   // Counts a reference in the pack table.
   void note_reference(const PackRef& pack, std::uint64_t pages);
