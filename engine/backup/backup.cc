@@ -213,6 +213,7 @@ class Backup {
     ChangesSince since;
     since.cluster = &cluster_;
     since.index = &repository_->index();
+    since.findings = &repository_->findings();
     since.parent = parent;
     since.preflight = &preflight_;
     since.start = start;

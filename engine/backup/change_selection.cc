@@ -1,7 +1,6 @@
 #include "engine/backup/change_selection.h"
 
 #include <algorithm>
-#include <charconv>
 
 namespace haul::backup {
 
@@ -23,29 +22,6 @@ std::uint64_t ppm_of(std::uint64_t wanted, std::uint64_t pages) {
   return pages == 0 ? 0 : std::min(kMillion, (wanted * kMillion + pages - 1) / pages);
 }
 
-// As WAL names the relation of a file.
-std::optional<postgres::RelationId> relation_id_of(const postgres::RelationFile& file) {
-  constexpr std::uint32_t kDefaultTablespace = 1663;
-  constexpr std::uint32_t kGlobalTablespace = 1664;
-  std::string_view directory = file.directory;
-  if (directory == "global") return postgres::RelationId{kGlobalTablespace, 0, file.relfilenode};
-  const auto number = [](std::string_view text) -> std::optional<std::uint32_t> {
-    std::uint32_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-    return value;
-  };
-  std::optional<std::uint32_t> tablespace = kDefaultTablespace;
-  constexpr std::string_view kTablespaces = "pg_tblspc/";
-  if (directory.starts_with(kTablespaces)) {
-    directory.remove_prefix(kTablespaces.size());
-    tablespace = number(directory.substr(0, directory.find('/')));
-  }
-  const auto database = number(directory.substr(directory.rfind('/') + 1));
-  if (!tablespace || !database) return std::nullopt;
-  return postgres::RelationId{*tablespace, *database, file.relfilenode};
-}
-
 }  // namespace
 
 ChangeSelection::ChangeSelection(postgres::ChangedBlocks changes,
@@ -62,11 +38,11 @@ std::optional<FileSelection> ChangeSelection::select(const std::string& path,
                                                      std::int64_t modified_ns) const {
   const auto relation = postgres::parse_relation_file(path);
   if (!relation || relation->fork != postgres::Fork::main) return std::nullopt;
-  const auto id = relation_id_of(*relation);
-  if (!id) return std::nullopt;
+  const auto fork = postgres::fork_of(*relation);
+  if (!fork) return std::nullopt;
   FileSelection selection;
   selection.selection_ = this;
-  selection.fork_ = {*id, postgres::Fork::main};
+  selection.fork_ = *fork;
   selection.first_block_ = first_block;
   const bool touched = changes_.touches(selection.fork_);
   selection.touched_ = touched;

@@ -179,6 +179,7 @@ Result<std::unique_ptr<const ChangeSelection>> select_changes(const ChangesSince
     if (window.error().code() != ErrorCode::server_state) return std::move(window).take_error();
     return refused(1, window.error().message());
   }
+  for (const std::string& damage : window->damage) since.findings->add(damage);
   HAUL_TRY(check_events(window->events, since.preflight->facts.data_checksum_version != 0));
 
   const std::int64_t began_ns = snapshot.copy_started.microseconds * 1000;

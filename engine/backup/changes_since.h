@@ -25,6 +25,7 @@ namespace haul::backup {
 struct ChangesSince {
   const repository::Cluster* cluster = nullptr;
   const repository::Index* index = nullptr;
+  repository::Findings* findings = nullptr;
   Parent* parent = nullptr;
   const Preflight* preflight = nullptr;
   postgres::StartResult start;

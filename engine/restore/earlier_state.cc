@@ -97,6 +97,7 @@ class Survey {
     HAUL_TRY(check_no_server(layout_, open_, processes_));
     HAUL_TRY(read_marker());
     HAUL_TRY(check_owner());
+    HAUL_TRY(check_archived());
     HAUL_TRY(find_links());
     HAUL_TRY(find_shared());
     HAUL_TRY(check_links());
@@ -128,6 +129,28 @@ class Survey {
     // One that was cut off says nothing, and stands alone in the directory.
     if (marker) marker_ = std::move(marker).take();
     return ok();
+  }
+
+  // WAL that the server had still to hand to its archive is nowhere else.
+  Status check_archived() const {
+    constexpr std::string_view kReady = ".ready";
+    const auto directory =
+        open_(format("{}/{}/archive_status", layout_.data_directory, kWalDirectory));
+    if (!directory) {
+      return directory.error().code() == ErrorCode::not_found ? ok() : Status(directory.error());
+    }
+    std::size_t files = 0;
+    std::string first;
+    for (const io::DirectoryEntry& entry : HAUL_TRY((*directory)->list(""))) {
+      if (!entry.name.ends_with(kReady)) continue;
+      if (files++ == 0 || entry.name < first) first = entry.name;
+    }
+    if (files == 0) return ok();
+    first.resize(first.size() - kReady.size());
+    return Error(ErrorCode::server_state,
+                 format("{}/{} holds WAL that is not archived yet: {}{}", layout_.data_directory,
+                        kWalDirectory, first, files == 1 ? "" : format(" and {} more", files - 1)),
+                 "archive them first (pghaul wal push), or remove their .ready files to lose them");
   }
 
   // Whose cluster it is.

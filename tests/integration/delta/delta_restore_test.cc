@@ -225,6 +225,22 @@ TEST_F(DeltaRestore, AnotherClusterAndOtherDirectoriesAreLeftAsTheyWere) {
   EXPECT_EQ(plain.status, 2) << plain.err;
 }
 
+TEST_F(DeltaRestore, WalThatIsNotArchivedIsNotThrownAway) {
+  ASSERT_TRUE(server_->stop());
+  const std::string ready =
+      server_->data_directory() + "/pg_wal/archive_status/00000001000000000000000A.ready";
+  ASSERT_EQ(workshop_.shell_as_server("touch " + ready).status, 0);
+  const Tree before = tree_of(server_->data_directory());
+  const Outcome outcome = pghaul(delta_command());
+  EXPECT_EQ(outcome.status, 15) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("holds WAL that is not archived yet: "
+                                     "00000001000000000000000A\nHINT:  archive them"));
+  EXPECT_EQ(tree_difference(before, tree_of(server_->data_directory())), "");
+  ASSERT_EQ(workshop_.shell_as_server("rm " + ready).status, 0);
+  restore_delta();
+  expect_as_plain();
+}
+
 TEST_F(DeltaRestore, StartsTheServer) {
   go_on();
   ASSERT_TRUE(server_->stop());
