@@ -6,17 +6,13 @@
 
 namespace haul::backup {
 
+using repository::is_damage;
 using repository::ParentMap;
 using repository::TreeEntry;
 
 namespace {
 
 constexpr std::size_t kEntriesAhead = 1024;
-
-bool is_damage(const Error& error) {
-  return error.code() == ErrorCode::corrupt || error.code() == ErrorCode::unsupported ||
-         error.code() == ErrorCode::not_found;
-}
 
 }  // namespace
 

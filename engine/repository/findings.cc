@@ -2,6 +2,11 @@
 
 namespace haul::repository {
 
+bool is_damage(const Error& error) {
+  return error.code() == ErrorCode::corrupt || error.code() == ErrorCode::unsupported ||
+         error.code() == ErrorCode::not_found;
+}
+
 void Findings::add(std::string line) {
   const std::scoped_lock lock(mutex_);
   if (lines_.contains(line)) return;

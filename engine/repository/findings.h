@@ -11,7 +11,12 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
+
 namespace haul::repository {
+
+// Something of the repository is gone or broken; other errors say that it could not be looked at.
+bool is_damage(const Error& error);
 
 class Findings {
  public:

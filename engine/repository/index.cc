@@ -8,15 +8,6 @@
 
 namespace haul::repository {
 
-namespace {
-
-bool is_damage(const Error& error) {
-  return error.code() == ErrorCode::corrupt || error.code() == ErrorCode::unsupported ||
-         error.code() == ErrorCode::not_found;
-}
-
-}  // namespace
-
 Result<std::unique_ptr<Index>> Index::open(const Cluster& cluster, Findings& findings) {
   std::unique_ptr<Index> index(new Index(cluster, findings));
   HAUL_TRY(index->list_packs());

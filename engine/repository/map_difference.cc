@@ -4,16 +4,9 @@
 #include <utility>
 #include <vector>
 
+#include "engine/repository/findings.h"
+
 namespace haul::repository {
-
-namespace {
-
-bool is_damage(const Error& error) {
-  return error.code() == ErrorCode::corrupt || error.code() == ErrorCode::unsupported ||
-         error.code() == ErrorCode::not_found;
-}
-
-}  // namespace
 
 // A leaf, and what the lists of packs say of its chunks where that is asked for.
 class TreeComparison::Leaf {

@@ -124,11 +124,6 @@ bool Inventory::has(const PackRef& pack, std::uint64_t size_bytes) const {
   return found != packs.end() && found->second == size_bytes;
 }
 
-bool is_damage(const Error& error) {
-  return error.code() == ErrorCode::corrupt || error.code() == ErrorCode::unsupported ||
-         error.code() == ErrorCode::not_found;
-}
-
 Result<Inventory> take_inventory(const Cluster& cluster, Findings& findings) {
   Sorter sorter(cluster, findings);
   for (const io::ObjectInfo& object : HAUL_TRY(cluster.store->list(""))) sorter.add(object);

@@ -44,8 +44,8 @@ struct Inventory {
 Result<Inventory> take_inventory(const repository::Cluster& cluster,
                                  repository::Findings& findings);
 
-// True for what means that stored bytes are wrong or gone; anything else ends a verification.
-bool is_damage(const Error& error);
+// Anything else ends a verification.
+using repository::is_damage;
 
 Status check_leases(const repository::Cluster& cluster, const Inventory& inventory,
                     repository::Findings& findings);
