@@ -130,8 +130,10 @@ struct Description {
   std::string operator()(const DatabaseCreate& create) const {
     const std::string to = format("{}/{}", create.tablespace, create.database);
     if (!create.copied_from) return "CREATE_WAL_LOG create dir " + to;
-    return format("CREATE_FILE_COPY copy dir {}/{} to {}", create.copied_from->tablespace,
-                  create.copied_from->database, to);
+    // Before 15 there is no other.
+    return format("{} copy dir {}/{} to {}",
+                  support::pg_major() < 15 ? "CREATE" : "CREATE_FILE_COPY",
+                  create.copied_from->tablespace, create.copied_from->database, to);
   }
   std::string operator()(const DatabaseDrop& drop) const {
     std::string text = "DROP dir";
@@ -179,16 +181,20 @@ DumpedRecord parse_record_line(const std::string& line) {
 }
 
 // "\tblkref #0: rel 1663/5/1259 fork main blk 0 (FPW); hole: offset: 212, length: 64", and of a
-// compressed image ", compression saved: 5000, method: lz4" in addition.
+// compressed image ", compression saved: 5000, method: lz4" in addition, before 15 without a
+// method.
 std::string parse_block_line(const std::string& line) {
   std::string text = format("  #{} {} {} blk {}", number_after(line, "#"), word_after(line, "rel "),
                             word_after(line, "fork "), number_after(line, "blk "));
   if (line.find("(FPW") == std::string::npos) return text;
   const std::uint64_t stored_bytes =
       kPageBytes - number_after(line, "length: ") - number_after(line, "saved: ");
-  const bool is_compressed = line.find("method: ") != std::string::npos;
+  const bool is_compressed = line.find("compression saved: ") != std::string::npos;
+  const bool has_method = line.find("method: ") != std::string::npos;
   return text + format(" image {} {}{}", stored_bytes,
-                       is_compressed ? word_after(line, "method: ") : "none",
+                       has_method      ? word_after(line, "method: ")
+                       : is_compressed ? "pglz"
+                                       : "none",
                        line.find("(FPW)") == std::string::npos ? " for verification" : "");
 }
 
@@ -348,8 +354,9 @@ class WalReaderOnServer : public RunningServer, public ::testing::WithParamInter
   }
 
   void change_databases() const {
-    query("CREATE DATABASE by_log STRATEGY wal_log");
-    query("CREATE DATABASE by_copy STRATEGY file_copy");
+    const bool has_strategies = support::pg_major() >= 15;
+    query(std::string("CREATE DATABASE by_log") + (has_strategies ? " STRATEGY wal_log" : ""));
+    query(std::string("CREATE DATABASE by_copy") + (has_strategies ? " STRATEGY file_copy" : ""));
     const std::string path = server_->make_directory("space").value();
     query(format("CREATE TABLESPACE outside LOCATION '{}'", path));
     query("CREATE TABLESPACE inside LOCATION ''");
