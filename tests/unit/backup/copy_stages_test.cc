@@ -141,6 +141,18 @@ class CopyStages : public testing::Test {
     copy(over);
     return entries.back();
   }
+  // A page changes and is backed up; then `over` holds the same content, as it was read for the
+  // next backup. The entry with the changed page.
+  repository::TreeEntry overlay_again(const repository::TreeEntry& before, std::string& content) {
+    content[3 * kPage] ^= 1;
+    repository::TreeEntry entry = copy_over(before, content);
+    end();
+    begin();
+    over.clear();
+    fill(over, file(before.path, content), 0, content);
+    over.leaves[0].parent = leaf_of(entry);
+    return entry;
+  }
   std::string read_back(const repository::TreeEntry& entry) {
     repository::ChunkReader chunks(*cluster, *index, findings);
     return support::read_stored_file(chunks, entry).value();
@@ -452,13 +464,7 @@ TEST_F(CopyStages, ShortLastPageGrowsShrinksAndMoves) {
 TEST_F(CopyStages, RegionWithoutADigestIsComparedByTags) {
   std::string content = noise(2 * kRegion, 17);
   auto entry = copy_file("1", content);
-  content[3 * kPage] ^= 1;
-  entry = copy_over(entry, content);
-  end();
-  begin();
-  over.clear();
-  fill(over, file("1", content), 0, content);
-  over.leaves[0].parent = leaf_of(entry);
+  entry = overlay_again(entry, content);
   auto& digests = over.leaves[0].parent->map.region_digests;
   ASSERT_TRUE(digests[0]);
   digests[0].reset();
@@ -471,13 +477,7 @@ TEST_F(CopyStages, RegionWithoutADigestIsComparedByTags) {
 TEST_F(CopyStages, PagesOfAChunkThatIsGoneAreStoredAnew) {
   std::string content = noise(2 * kRegion, 18);
   auto entry = copy_file("1", content);
-  content[3 * kPage] ^= 1;
-  entry = copy_over(entry, content);
-  end();
-  begin();
-  over.clear();
-  fill(over, file("1", content), 0, content);
-  over.leaves[0].parent = leaf_of(entry);
+  entry = overlay_again(entry, content);
   repository::ParentLeaf& parent = *over.leaves[0].parent;
   parent.chunks[parent.pages[3].chunk].usable = false;
   ASSERT_TRUE(work->digest(0, over));
