@@ -5,40 +5,30 @@
 
 #include "engine/wal/segment_changes.h"
 #include "tests/support/wal_stream.h"
+#include "tests/unit/wal/changing_record.h"
 #include "tests/unit/wal/wal_fixture.h"
 
 namespace haul::wal {
 namespace {
 
 using postgres::Fork;
-using postgres::RelationId;
 using postgres::WalGeometry;
 using postgres::WalSegment;
 using support::packed;
 using support::WalRecordSpec;
 using support::WalStream;
 using testing::ArchiveFixture;
+using testing::change;
 using testing::code_of;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::kSegmentBytes;
 using testing::kSystem;
+using testing::relation;
 
 constexpr WalGeometry kGeometry = {15, kSystem, kSegmentBytes, testing::kBlockBytes};
 constexpr std::uint64_t kFirst = 5;
 constexpr std::uint64_t kSegments = 6;
-
-constexpr RelationId relation(std::uint32_t relfilenode) { return {1663, 5, relfilenode}; }
-
-WalRecordSpec change(std::uint32_t relfilenode, std::uint32_t block, std::size_t padding = 40) {
-  WalRecordSpec spec;
-  spec.manager = 10;
-  spec.main_data = std::string(padding, 'm');
-  auto& reference = spec.blocks.emplace_back();
-  reference.relation = relation(relfilenode);
-  reference.block = block;
-  return spec;
-}
 
 WalRecordSpec parameters(std::uint32_t wal_level) {
   WalRecordSpec spec;

@@ -5,40 +5,29 @@
 
 #include "engine/repository/framed_object.h"
 #include "tests/support/wal_stream.h"
+#include "tests/unit/wal/changing_record.h"
 #include "tests/unit/wal/wal_fixture.h"
 
 namespace haul::wal {
 namespace {
 
 using postgres::Fork;
-using postgres::RelationId;
 using postgres::WalGeometry;
 using postgres::WalPagesInMemory;
 using postgres::WalSegment;
 using support::WalRecordSpec;
 using support::WalStream;
 using testing::ArchiveFixture;
+using testing::change;
 using testing::code_of;
 using testing::kSegmentBytes;
 using testing::kSystem;
+using testing::relation;
 
 constexpr WalGeometry kGeometry = {15, kSystem, kSegmentBytes, testing::kBlockBytes};
 constexpr std::uint64_t kFirst = 5;
 constexpr TimelineId kTimeline{1};
 constexpr std::size_t kPageHeaderBytes = 24;
-
-constexpr RelationId relation(std::uint32_t relfilenode) { return {1663, 5, relfilenode}; }
-
-// A record that changes one block, padded with main data.
-WalRecordSpec change(std::uint32_t relfilenode, std::uint32_t block, std::size_t padding = 40) {
-  WalRecordSpec spec;
-  spec.manager = 10;
-  spec.main_data = std::string(padding, 'm');
-  auto& reference = spec.blocks.emplace_back();
-  reference.relation = relation(relfilenode);
-  reference.block = block;
-  return spec;
-}
 
 WalStream new_stream() { return {kGeometry, kTimeline, kFirst}; }
 
