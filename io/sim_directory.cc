@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <filesystem>
 #include <tuple>
 #include <utility>
 
@@ -327,6 +328,35 @@ Result<std::unique_ptr<Directory>> SimDirectory::open_directory(std::string_view
 
 }  // namespace
 
+namespace {
+
+// A path of the disk's without symbolic links in it.
+Result<std::string> follow_links(Directory& top, const std::string& path) {
+  constexpr int kLinksMax = 40;
+  std::filesystem::path left = path;
+  for (int links = 0; links <= kLinksMax; ++links) {
+    std::filesystem::path done;
+    std::filesystem::path next;
+    for (const std::filesystem::path& name : left.relative_path()) {
+      if (!next.empty()) {
+        next /= name;
+        continue;
+      }
+      const auto target = top.read_link((done / name).string());
+      if (target) {
+        next = (done / *target).relative_path();
+      } else {
+        done /= name;
+      }
+    }
+    if (next.empty()) return done.string();
+    left = next.lexically_normal();
+  }
+  return path_error(ELOOP, "open", path);
+}
+
+}  // namespace
+
 SimDisk::SimDisk() : state_(std::make_shared<State>()) {}
 SimDisk::~SimDisk() = default;
 
@@ -337,7 +367,7 @@ Result<std::unique_ptr<Directory>> SimDisk::open(const std::string& path) {
     top = std::make_unique<SimDirectory>(state_, state_->root, "sim:");
   }
   if (path.empty()) return top;
-  return top->open_directory(path);
+  return top->open_directory(HAUL_TRY(follow_links(*top, path)));
 }
 
 void SimDisk::set_fault(SimFault fault) {

@@ -51,7 +51,7 @@ class SimDisk {
   SimDisk(const SimDisk&) = delete;
   SimDisk& operator=(const SimDisk&) = delete;
 
-  // A root for the existing directory `path`; "" is the disk's top.
+  // A root for the existing directory `path`, to which links may lead; "" is the disk's top.
   Result<std::unique_ptr<Directory>> open(const std::string& path);
 
   void set_fault(SimFault fault);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/format.h"
+#include "tests/integration/incremental/compare_trees.h"
 #include "tests/integration/main_job/program.h"
 #include "tests/support/pg_server.h"
 
@@ -98,6 +99,27 @@ TEST_F(ChangesFromWal, FirstBackupIsFullAndTheNextReadsLittle) {
   const Json json = json_of(outcome);
   EXPECT_EQ(json.string_at("changes").value_or(""), "wal");
   EXPECT_LT(json.uint_at("read_bytes").value_or(0), json.uint_at("source_bytes").value_or(0) / 2);
+}
+
+// The first is all zeros.
+TEST_F(ChangesFromWal, RelationOfTwoFiles) {
+  start(PgServerOptions::Checksums::on);
+  query("CREATE TABLE large (n bigint, v text)");
+  const std::string file =
+      server_->data_directory() + "/" + query("SELECT pg_relation_filepath('large')");
+  ASSERT_TRUE(server_->stop());
+  ASSERT_EQ(workshop_.shell_as_server("truncate -s 1G " + file).status, 0);
+  ASSERT_TRUE(server_->start());
+  query("INSERT INTO large SELECT g, md5(g::text) FROM generate_series(1, 200000) g");
+  expect_backup("", "scan");
+  query("UPDATE large SET v = md5(v) WHERE n % 5000 = 1");
+  expect_backup("--changes wal --audit 0", "wal");
+  const std::string restored = workshop_.path("restored");
+  ASSERT_EQ(
+      workshop_.pghaul(format("restore latest -q --repo {} -D {}", repository(), restored)).status,
+      0);
+  EXPECT_THAT(compare_trees(server_->data_directory(), restored), testing::IsEmpty());
+  EXPECT_NE(query("SELECT count(*) FROM large WHERE ctid >= '(131072,0)'"), "0");
 }
 
 TEST_F(ChangesFromWal, ChangeThatNoWalTellsOfEndsTheBackupAndIsRemembered) {

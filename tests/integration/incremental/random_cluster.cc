@@ -198,47 +198,70 @@ void RandomCluster::switch_checksums() {
 
 void RandomCluster::checkpoint() { sql("CHECKPOINT"); }
 
-void RandomCluster::work() {
-  struct Choice {
-    Step step;
-    std::uint64_t weight;
-  };
+// What changes tables, and any two sessions may do at the same time.
+const std::span<const RandomCluster::Choice> RandomCluster::kStatements = [] {
   static constexpr std::array kChoices = {
-      Choice{&RandomCluster::create_table, 6},
-      Choice{&RandomCluster::drop_table, 2},
-      Choice{&RandomCluster::insert, 10},
-      Choice{&RandomCluster::update, 16},
-      Choice{&RandomCluster::remove, 6},
-      Choice{&RandomCluster::truncate_by_vacuum, 8},
-      Choice{&RandomCluster::truncate, 3},
-      Choice{&RandomCluster::vacuum, 8},
-      Choice{&RandomCluster::vacuum_full, 3},
-      Choice{&RandomCluster::index, 4},
-      Choice{&RandomCluster::move, 4},
-      Choice{&RandomCluster::switch_logging, 3},
-      Choice{&RandomCluster::create_database, 3},
-      Choice{&RandomCluster::drop_database, 2},
-      Choice{&RandomCluster::work_in_database, 3},
-      Choice{&RandomCluster::prepare_and_drop, 2},
-      Choice{&RandomCluster::big_values, 4},
-      Choice{&RandomCluster::restart, 1},
-      Choice{&RandomCluster::crash, 2},
-      Choice{&RandomCluster::checkpoint, 6},
-      Choice{&RandomCluster::switch_checksums, 1},
-      Choice{&RandomCluster::recreate_database_with_its_oid, 2}};
+      Choice{&RandomCluster::create_table, 6}, Choice{&RandomCluster::drop_table, 2},
+      Choice{&RandomCluster::insert, 10},      Choice{&RandomCluster::update, 16},
+      Choice{&RandomCluster::remove, 6},       Choice{&RandomCluster::truncate_by_vacuum, 8},
+      Choice{&RandomCluster::truncate, 3},     Choice{&RandomCluster::vacuum, 8},
+      Choice{&RandomCluster::vacuum_full, 3},  Choice{&RandomCluster::index, 4},
+      Choice{&RandomCluster::move, 4},         Choice{&RandomCluster::switch_logging, 3},
+      Choice{&RandomCluster::big_values, 4},   Choice{&RandomCluster::checkpoint, 6}};
+  return std::span<const Choice>(kChoices);
+}();
+
+const std::span<const RandomCluster::Choice> RandomCluster::kOthers = [] {
+  static constexpr std::array kChoices = {Choice{&RandomCluster::create_database, 3},
+                                          Choice{&RandomCluster::drop_database, 2},
+                                          Choice{&RandomCluster::recreate_database_with_its_oid, 2},
+                                          Choice{&RandomCluster::work_in_database, 3},
+                                          Choice{&RandomCluster::prepare_and_drop, 2},
+                                          Choice{&RandomCluster::restart, 1},
+                                          Choice{&RandomCluster::crash, 2},
+                                          Choice{&RandomCluster::switch_checksums, 1}};
+  return std::span<const Choice>(kChoices);
+}();
+
+namespace {
+
+template <typename Choice>
+std::uint64_t weight_of(std::span<const Choice> choices) {
   std::uint64_t all = 0;
-  for (const Choice& choice : kChoices) all += choice.weight;
+  for (const Choice& choice : choices) all += choice.weight;
+  return all;
+}
+
+}  // namespace
+
+void RandomCluster::step(std::span<const Choice> choices) {
+  std::uint64_t drawn = draw(weight_of(choices));
+  for (const Choice& choice : choices) {
+    if (drawn < choice.weight) return (this->*choice.step)();
+    drawn -= choice.weight;
+  }
+}
+
+void RandomCluster::work() {
+  const std::uint64_t statements = weight_of(kStatements);
   for (std::uint64_t left = 1 + draw(8); left > 0; --left) {
-    std::uint64_t drawn = draw(all);
-    for (const Choice& choice : kChoices) {
-      if (drawn < choice.weight) {
-        (this->*choice.step)();
-        break;
-      }
-      drawn -= choice.weight;
-    }
+    step(draw(statements + weight_of(kOthers)) < statements ? kStatements : kOthers);
   }
   history_ += "backup\n";
+}
+
+RandomCluster::Load::Load(RandomCluster& cluster)
+    : cluster_(&cluster), own_(new RandomCluster(cluster.draw(UINT64_MAX))) {
+  own_->server_ = cluster.server_;
+  thread_ = std::jthread([this](const std::stop_token& stop) {
+    while (!stop.stop_requested()) own_->step(kStatements);
+  });
+}
+
+RandomCluster::Load::~Load() {
+  thread_.request_stop();
+  thread_.join();
+  cluster_->history_ += "beside it:\n" + own_->history_;
 }
 
 }  // namespace haul::integration

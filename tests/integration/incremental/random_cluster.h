@@ -1,12 +1,15 @@
 // A small server that does something of everything between two backups, by a seed.
 //
-// Threads:  one owner at a time.
+// Threads:  one owner at a time, and a Load beside it.
 // Errors:   what cannot fail in a test is asserted; SQL that may fail by chance (a table that an
 //           earlier step dropped) does so silently.
 #pragma once
 
 #include <memory>
+#include <span>
+#include <stop_token>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/random.h"
@@ -31,10 +34,32 @@ class RandomCluster {
 
   std::uint64_t draw(std::uint64_t bound);
 
+  // As long as it lives, a second connection changes tables of the server.
+  class Load {
+   public:
+    explicit Load(RandomCluster& cluster);
+    ~Load();
+    Load(const Load&) = delete;
+    Load& operator=(const Load&) = delete;
+
+   private:
+    RandomCluster* cluster_;
+    std::unique_ptr<RandomCluster> own_;
+    std::jthread thread_;
+  };
+
  private:
   explicit RandomCluster(std::uint64_t seed) : random_(seed) {}
 
   using Step = void (RandomCluster::*)();
+  struct Choice {
+    Step step;
+    std::uint64_t weight;
+  };
+  static const std::span<const Choice> kStatements;
+  static const std::span<const Choice> kOthers;
+
+  void step(std::span<const Choice> choices);
   void sql(const std::string& statement, const std::string& database = "postgres");
   std::string table() { return "t" + std::to_string(draw(6)); }
   std::string database() { return "d" + std::to_string(draw(3)); }
@@ -63,7 +88,7 @@ class RandomCluster {
   void checkpoint();
 
   SeededRandom random_;
-  std::unique_ptr<support::PgServer> server_;
+  std::shared_ptr<support::PgServer> server_;
   std::vector<std::string> tablespaces_;
   std::string history_;
 };

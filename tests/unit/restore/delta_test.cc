@@ -196,7 +196,7 @@ TEST_F(DeltaRestoreTest, WhatTheBackupHasNotIsRemoved) {
   for (const char* path :
        {"base/5/16399", "base/5/16384_fsm", "base/5/16387.1", "base/5/1", "postmaster.opts",
         "recovery.signal", "standby.signal", "pg_wal/000000010000000000000005",
-        "pg_wal/00000002.history", "pg_wal/archive_status/000000010000000000000003.ready", "000",
+        "pg_wal/00000002.history", "pg_wal/archive_status/000000010000000000000003.done", "000",
         "zzz", "base/5/t3_16384"}) {
     overwrite(std::string("data/pg/") + path, "stale");
   }
@@ -213,6 +213,14 @@ TEST_F(DeltaRestoreTest, WhatTheBackupHasNotIsRemoved) {
   EXPECT_TRUE(mentions(report.warnings, "data/pg/log was a symbolic link"));
 }
 
+TEST_F(DeltaRestoreTest, WalThatIsNotArchivedIsNotThrownAway) {
+  const std::string status = "data/pg/pg_wal/archive_status/";
+  overwrite(status + "000000010000000000000004.ready", "");
+  expect_refused(ErrorCode::server_state, "not archived yet: 000000010000000000000004");
+  overwrite(status + "000000010000000000000003.ready", "");
+  expect_refused(ErrorCode::server_state, "000000010000000000000003 and 1 more");
+}
+
 TEST_F(DeltaRestoreTest, LinksAreRemovedAndNotFollowed) {
   ASSERT_TRUE(disk()->make_directory("data/other", 0700));
   overwrite("data/other/000000010000000000000003", "not to be touched");
@@ -225,7 +233,8 @@ TEST_F(DeltaRestoreTest, LinksAreRemovedAndNotFollowed) {
   ASSERT_TRUE(disk()->make_link("/data/other", "data/pg/pg_wal"));
   ASSERT_TRUE(disk()->remove_file("data/pg/base/5/16384"));
   ASSERT_TRUE(disk()->make_link("/data/other/000000010000000000000003", "data/pg/base/5/16384"));
-  ASSERT_TRUE(delta_().has_value());
+  const auto report = delta_();
+  ASSERT_TRUE(report) << report.error().message();
   EXPECT_EQ(target_.read("data/other/000000010000000000000003"), "not to be touched");
   ASSERT_TRUE(disk()->remove_file("data/other/000000010000000000000003"));
   ASSERT_TRUE(disk()->remove_directory("data/other"));
@@ -433,7 +442,8 @@ TEST_F(DeltaRestoreTest, TablespaceThatTheBackupHasNotIsEmptied) {
   overwrite("data/newer/PG_15_202209061/1", "stale");
   overwrite("data/newer/kept.txt", "not PostgreSQL's");
   ASSERT_TRUE(disk()->make_link("/data/newer", "data/pg/pg_tblspc/16500"));
-  ASSERT_TRUE(delta_().has_value());
+  const auto report = delta_();
+  ASSERT_TRUE(report) << report.error().message();
   EXPECT_EQ(target_.names("data/newer"), std::vector<std::string>{"data/newer/kept.txt"});
   EXPECT_FALSE(target_.exists("data/pg/pg_tblspc/16500"));
 }
@@ -451,7 +461,8 @@ TEST_F(DeltaRestoreTest, DryRunTouchesNothing) {
   flip("data/pg/base/5/16384", 0);
   const Picture before = picture_of(target_, "data");
   delta_.options.run = RestoreOptions::Run::dry;
-  ASSERT_TRUE(delta_().has_value());
+  const auto report = delta_();
+  ASSERT_TRUE(report) << report.error().message();
   EXPECT_TRUE(picture_of(target_, "data") == before);
 }
 
