@@ -161,6 +161,8 @@ class Backup {
     const postgres::StopResult stop = HAUL_TRY(session.stop());
     if (!wal->is_included()) enter(Phase::archiving);
     HAUL_TRY(wal->finish(stop));
+    // Its WAL has an end now.
+    if (!suspects_.empty()) HAUL_TRY(suspects_.check(HAUL_TRY(changes_during(*since_, stop.stop))));
     // What a restore could not use must not be committed.
     HAUL_TRY(postgres::parse_backup_label(stop.backup_label, control().wal_segment_size_bytes));
     HAUL_TRY(postgres::parse_tablespace_map(stop.tablespace_map));
@@ -210,7 +212,7 @@ class Backup {
     }
     std::array<std::byte, sizeof(std::uint64_t)> seed{};
     HAUL_TRY(environment_.random->fill(seed));
-    ChangesSince since;
+    ChangesSince& since = since_.emplace();
     since.cluster = &cluster_;
     since.index = &repository_->index();
     since.findings = &repository_->findings();
@@ -273,6 +275,7 @@ class Backup {
     snapshot_.statistics.hole_bytes += result.hole_bytes;
     snapshot_.statistics.read_bytes += result.read_bytes;
     snapshot_.statistics.changed_bytes += result.changed_bytes;
+    suspects_ = std::move(result.suspects);
     report_.files_vanished = result.files_vanished;
     report_.pages_reread = result.pages.reread_pages;
     report_.io_backend = result.io_backend;
@@ -399,8 +402,10 @@ class Backup {
   const repository::Cluster cluster_;
   Preflight preflight_;
   std::unique_ptr<RepositorySession> repository_;
+  std::optional<ChangesSince> since_;
   std::unique_ptr<const ChangeSelection> changes_;  // null: everything is read
-  std::mutex entries_mutex_;                        // guards entries_ while files are copied
+  Suspects suspects_;
+  std::mutex entries_mutex_;  // guards entries_ while files are copied
   EntrySorter entries_;
   repository::Snapshot snapshot_;
   BackupReport report_;

@@ -56,6 +56,20 @@ Result<wal::TimelineHistory> lineage_of(const ChangesSince& since) {
   return wal::parse_timeline_history(timeline, text_of(content));
 }
 
+// Without positions.
+Result<wal::ChangeWindowRequest> window_request(const ChangesSince& since) {
+  wal::ChangeWindowRequest request;
+  const postgres::ControlFile& control = since.preflight->control;
+  request.route.cluster = *since.cluster;
+  request.route.geometry = {control.server_major, control.system_identifier,
+                            control.wal_segment_size_bytes, control.wal_block_size_bytes};
+  request.route.lineage = HAUL_TRY(lineage_of(since));
+  request.route.wal_directory = &since.preflight->source->wal_directory();
+  request.workers = since.workers;
+  request.stop = since.stop;
+  return request;
+}
+
 // The parent ended on this history, and before it left what the parent was made on.
 Status check_lineage(const BackupFacts& parent, const wal::TimelineHistory& lineage, Lsn start) {
   if (parent.stop > start) {
@@ -162,17 +176,9 @@ Result<std::unique_ptr<const ChangeSelection>> select_changes(const ChangesSince
                         since.cluster->layout.pack(pack), snapshot.id),
                  "--changes scan stores anew what is lost");
   }
-  wal::ChangeWindowRequest request;
-  const postgres::ControlFile& control = since.preflight->control;
-  request.route.cluster = *since.cluster;
-  request.route.geometry = {control.server_major, control.system_identifier,
-                            control.wal_segment_size_bytes, control.wal_block_size_bytes};
-  request.route.lineage = HAUL_TRY(lineage_of(since));
-  request.route.wal_directory = &since.preflight->source->wal_directory();
+  wal::ChangeWindowRequest request = HAUL_TRY(window_request(since));
   request.from = before.start;
   request.to = since.start.start;
-  request.workers = since.workers;
-  request.stop = since.stop;
   HAUL_TRY(check_lineage(before, request.route.lineage, since.start.start));
   auto window = wal::find_changes(request);
   if (!window) {
@@ -189,6 +195,15 @@ Result<std::unique_ptr<const ChangeSelection>> select_changes(const ChangesSince
   selection->set_audit(audit_rate(audit_pages(since.audit, pages.in_changed + pages.in_unchanged),
                                   pages.in_changed, pages.in_unchanged));
   return std::unique_ptr<const ChangeSelection>(std::move(selection));
+}
+
+Result<postgres::ChangedBlocks> changes_during(const ChangesSince& since, Lsn stop) {
+  wal::ChangeWindowRequest request = HAUL_TRY(window_request(since));
+  request.from = since.start.start;
+  request.to = stop;
+  wal::ChangeWindow window = HAUL_TRY(wal::find_changes(request));
+  for (const std::string& damage : window.damage) since.findings->add(damage);
+  return std::move(window.blocks);
 }
 
 Status record_distrust(const repository::Cluster& cluster, const std::string& backup,

@@ -44,6 +44,9 @@ Result<std::optional<std::string>> check_changes_usable(const repository::Cluste
 // Once it has begun.
 Result<std::unique_ptr<const ChangeSelection>> select_changes(const ChangesSince& since);
 
+// When it has ended at `stop`: what WAL says has changed meanwhile.
+Result<postgres::ChangedBlocks> changes_during(const ChangesSince& since, Lsn stop);
+
 // A page had changed and no WAL said so: until a backup has read everything, WAL is not trusted.
 Status record_distrust(const repository::Cluster& cluster, const std::string& backup,
                        const Error& error);

@@ -49,6 +49,8 @@ Status Collector::store_leaf(const CopyBatch& batch, CopiedLeaf& leaf) {
   note_references(batch, leaf);
   context_.progress->bytes_done += leaf.bytes.size();
   totals_.hole_bytes += repository::hole_bytes(leaf.made.map, leaf.bytes.size(), file.shape);
+  totals_.suspects.add(file.planned.path, file.planned.first_block + leaf.first_page(),
+                       leaf.suspects);
   totals_.changed_bytes += std::uint64_t{leaf.changed_pages} * file.shape.page_size_bytes;
   const auto plain =
       file.shape.inlined() ? repository::plain_regions(leaf.made.map, file.shape) : std::nullopt;

@@ -14,6 +14,7 @@
 
 #include "engine/backup/backup.h"
 #include "engine/backup/copy_batch.h"
+#include "engine/backup/suspects.h"
 
 namespace haul::backup {
 
@@ -33,6 +34,7 @@ class Collector {
   struct Totals {
     std::uint64_t hole_bytes = 0;
     std::uint64_t changed_bytes = 0;  // that the parent did not have at their place
+    Suspects suspects;
   };
 
   // `encoder` is for maps.

@@ -285,6 +285,7 @@ Result<CopyResult> Copy::run() {
   result.io_backend = std::move(read_->io_backend);
   result.hole_bytes = collector_->totals().hole_bytes;
   result.changed_bytes = collector_->totals().changed_bytes;
+  result.suspects = collector_->totals().suspects;
   for (PageCheckResult& looked : looked_) {
     std::ranges::move(looked.bad_pages, std::back_inserter(result.pages.bad_pages));
     result.pages.reread_pages += looked.reread_pages;

@@ -27,6 +27,7 @@
 #include "engine/backup/page_check.h"
 #include "engine/backup/parent.h"
 #include "engine/backup/source_plan.h"
+#include "engine/backup/suspects.h"
 #include "engine/repository/chunk_writer.h"
 #include "engine/repository/tree.h"
 
@@ -65,6 +66,7 @@ struct CopyResult {
   // Files that were planned and gone when opened; see check_vanished_directories().
   std::vector<std::string> vanished_with_directory;
   std::string io_backend;
+  Suspects suspects;
 };
 
 Result<CopyResult> copy_files(const CopyContext& context);

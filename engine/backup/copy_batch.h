@@ -65,12 +65,16 @@ struct CopiedLeaf {
   std::span<repository::Digest> digests;  // of the pages that were read
   std::optional<repository::ParentLeaf> parent;
 
+  repository::PageSet suspects;  // are not the same, and do not say why
   repository::NewLeaf made;
   // Its chunks among those of the batch.
   std::size_t first_chunk = 0;
   std::uint32_t changed_pages = 0;
 
   std::uint64_t offset() const { return number * file->shape.leaf_bytes(); }
+  std::uint32_t first_page() const {
+    return static_cast<std::uint32_t>(number * repository::kLeafPages);
+  }
   std::uint32_t pages() const { return file->shape.leaf_pages(number); }
 };
 

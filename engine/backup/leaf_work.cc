@@ -159,27 +159,23 @@ Status LeafWork::digest(std::size_t worker, CopyBatch& batch) {
 }
 
 // Pages of which no WAL says that they have changed are as the parent has them, unless they have
-// changed since the backup began: then they say so themselves.
-Status LeafWork::audit(const CopiedLeaf& leaf, std::span<const PageFate> fates) const {
+// changed since the backup began: then most say so themselves.
+repository::PageSet LeafWork::audit(const CopiedLeaf& leaf, std::span<const PageFate> fates) const {
+  repository::PageSet suspects;
   const std::size_t page_bytes = leaf.file->shape.page_size_bytes;
   for (std::size_t page = 0; page < fates.size(); ++page) {
     if (!leaf.read[page] || leaf.may_differ[page] || fates[page] == PageFate::kept) continue;
     if (postgres::page_lsn(leaf.bytes.subspan(page * page_bytes, page_bytes)) >= pages_.start) {
       continue;
     }
-    const std::uint64_t block =
-        leaf.file->planned.first_block + leaf.number * repository::kLeafPages + page;
-    return Error(
-        ErrorCode::inconsistent,
-        format("block {} of {} has changed and no WAL says so", block, leaf.file->planned.path),
-        "the next backup reads everything; please report this, with the server's version");
+    suspects.set(page);
   }
-  return ok();
+  return suspects;
 }
 
 Status LeafWork::digest_leaf(CopyBatch& batch, CopiedLeaf& leaf) const {
   Comparison comparison(*writer_->cluster().identity, leaf, chunk_pages());
-  HAUL_TRY(audit(leaf, comparison.fates));
+  leaf.suspects = audit(leaf, comparison.fates);
   const ParentLeaf* const parent = leaf.parent ? &*leaf.parent : nullptr;
   const repository::LeafPlan plan = repository::plan_leaf(parent, std::move(comparison.fates),
                                                           leaf.read, chunk_pages(), leaf.number);

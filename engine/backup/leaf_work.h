@@ -31,7 +31,8 @@ class LeafWork {
   LeafWork(repository::ChunkWriter& writer, const PageCheckContext& pages)
       : writer_(&writer), pages_(pages) {}
   std::uint32_t chunk_pages() const { return writer_->cluster().parameters.chunk_pages; }
-  Status audit(const CopiedLeaf& leaf, std::span<const repository::PageFate> fates) const;
+  repository::PageSet audit(const CopiedLeaf& leaf,
+                            std::span<const repository::PageFate> fates) const;
   Status digest_leaf(CopyBatch& batch, CopiedLeaf& leaf) const;
   // Its id is the caller's to set.
   static CopiedChunk& add_chunk(CopyBatch& batch, const CopiedLeaf& leaf,

@@ -88,6 +88,7 @@ Status ChunkWriter::write_run() {
     std::uint32_t ordinal = 0;
     for (const ChunkId& id : pack.chunks) content.entries.push_back({id, number, ordinal++});
   }
+  HAUL_TRY(index_->merge_into(content));
   const RunRef ref{lease_, ++runs_written_};
   const std::string key = cluster_.layout.run(ref);
   const std::vector<std::byte> object =

@@ -1,30 +1,36 @@
 #include "engine/repository/index.h"
 
 #include <algorithm>
+#include <ranges>
 #include <set>
 
 #include "base/format.h"
+#include "engine/repository/index_merge.h"
 #include "engine/repository/pack_reader.h"
 
 namespace haul::repository {
 
-Result<std::unique_ptr<Index>> Index::open(const Cluster& cluster, Findings& findings) {
+Result<std::unique_ptr<Index>> Index::open(const Cluster& cluster, Findings& findings,
+                                           Packs packs) {
   std::unique_ptr<Index> index(new Index(cluster, findings));
-  HAUL_TRY(index->list_packs());
+  if (packs == Packs::listed) HAUL_TRY(index->list_packs());
   HAUL_TRY(index->open_runs());
   return index;
 }
 
 Status Index::list_packs() {
+  if (packs_listed_) return ok();
   for (const io::ObjectInfo& object : HAUL_TRY(cluster_.store->list(cluster_.layout.packs()))) {
     const auto ref = cluster_.layout.parse_pack(object.key);
     if (!ref) {
       findings_->add(format("{}: not a pack's name", object.key));
       continue;
     }
+    const std::unique_lock lock(mutex_);
     const bool first = listed_.emplace(ref->name, std::pair(ref->lease, object.size_bytes)).second;
     if (!first) findings_->add(format("{}: another pack bears this name", object.key));
   }
+  packs_listed_ = true;
   return ok();
 }
 
@@ -35,16 +41,24 @@ Status Index::open_runs() {
       findings_->add(format("{}: not an index run's name", object.key));
       continue;
     }
-    auto run = IndexRun::open(cluster_, *ref);
+    listed_runs_.insert(*ref);
+  }
+  // What a run holds that is still to come it holds too.
+  std::set<RunRef> superseded;
+  for (const RunRef& ref : listed_runs_ | std::views::reverse) {
+    if (superseded.contains(ref)) continue;
+    auto run = IndexRun::open(cluster_, ref);
     if (run) {
+      superseded.insert(run->superseded().begin(), run->superseded().end());
+      note_reliable(*run);
       runs_.push_back(std::make_unique<IndexRun>(std::move(run).take()));
-      note_reliable(*runs_.back());
     } else if (is_damage(run.error())) {
       findings_->add(run.error().message());
     } else {
       return std::move(run).take_error();
     }
   }
+  std::ranges::reverse(runs_);
   return ok();
 }
 
@@ -70,13 +84,25 @@ std::optional<std::uint64_t> Index::listed_size_locked(const PackRef& pack) cons
   return found->second.second;
 }
 
+Result<std::optional<RunEntry>> Index::find_in_run(const IndexRun& run, const ChunkId& id) {
+  const auto number = run.block_of(id);
+  if (!number) return std::nullopt;
+  const BlockCache::Key key(run.ref(), *number);
+  BlockCache::Block block = blocks_.find(key);
+  if (block == nullptr) {
+    block = std::make_shared<const std::vector<RunEntry>>(HAUL_TRY(run.read_block(*number)));
+    blocks_.add(key, block);
+  }
+  return find_entry(*block, id);
+}
+
 Result<std::vector<ChunkLocation>> Index::find_in_runs(const ChunkId& id,
                                                        std::vector<std::size_t>& damaged_runs) {
   std::vector<ChunkLocation> locations;
   const std::shared_lock lock(mutex_);
   for (std::size_t i = runs_.size(); i-- > 0;) {
     if (!runs_[i]) continue;
-    auto found = runs_[i]->find(id);
+    auto found = find_in_run(*runs_[i], id);
     if (!found) {
       if (!is_damage(found.error())) return std::move(found).take_error();
       findings_->add(found.error().message());
@@ -113,7 +139,7 @@ Result<std::optional<ChunkLocation>> Index::find_dedup_target(const ChunkId& id)
   const std::shared_lock lock(mutex_);
   for (std::size_t i = runs_.size(); i-- > 0;) {
     if (!runs_[i]) continue;
-    auto found = runs_[i]->find(id);
+    auto found = find_in_run(*runs_[i], id);
     if (!found) {
       if (!is_damage(found.error())) return std::move(found).take_error();
       // The backup stores the chunk again; nothing relies on a damaged run.
@@ -142,6 +168,7 @@ bool Index::may_hold(const ChunkId& id) const {
 Status Index::load_packs_without_run() {
   const std::scoped_lock loading(loading_);
   if (loose_loaded_) return ok();
+  HAUL_TRY(list_packs());
   std::vector<PackRef> missing;
   {
     const std::shared_lock lock(mutex_);
@@ -199,6 +226,7 @@ Status Index::load_loose_pack(const PackRef& ref) {
 // The packs are loaded before the run goes, so that no other thread misses a chunk in between.
 Status Index::abandon_run(std::size_t run) {
   const std::scoped_lock loading(loading_);
+  HAUL_TRY(list_packs());
   std::vector<PackRef> packs;
   {
     const std::shared_lock lock(mutex_);
@@ -213,12 +241,22 @@ Status Index::abandon_run(std::size_t run) {
   return ok();
 }
 
+Status Index::merge_into(IndexRunContent& content) const {
+  const std::shared_lock lock(mutex_);
+  return merge_runs(runs_, listed_runs_, content);
+}
+
 Status Index::add_run(const RunRef& run) {
   auto opened = std::make_unique<IndexRun>(HAUL_TRY(IndexRun::open(cluster_, run)));
   const std::unique_lock lock(mutex_);
   for (const IndexedPack& pack : opened->packs()) {
     listed_.emplace(pack.ref.name, std::pair(pack.ref.lease, pack.size_bytes));
   }
+  const std::vector<RunRef>& superseded = opened->superseded();
+  for (auto& known : runs_) {
+    if (known && std::ranges::find(superseded, known->ref()) != superseded.end()) known.reset();
+  }
+  listed_runs_.insert(run);
   runs_.push_back(std::move(opened));
   return ok();
 }

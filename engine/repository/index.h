@@ -6,10 +6,9 @@
 // packs.
 //
 // Units:    sizes are bytes.
-// Memory:   the runs' directories, plus 48 bytes per chunk of packs without a run.
-// Threads:  find(), may_hold() and add_run() from any thread.
-// Errors:   io, permission; damage is no error here but a finding.
-// Format:   docs/format.md, "Index runs".
+// Memory:   the runs' directories, their blocks that were used last, plus 48 bytes per chunk of
+// packs without a run. Threads:  find(), may_hold() and add_run() from any thread. Errors:   io,
+// permission; damage is no error here but a finding. Format:   docs/format.md, "Index runs".
 #pragma once
 
 #include <memory>
@@ -20,6 +19,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/repository/block_cache.h"
 #include "engine/repository/cluster.h"
 #include "engine/repository/findings.h"
 #include "engine/repository/index_run.h"
@@ -35,14 +35,20 @@ struct ChunkLocation {
 
 class Index {
  public:
+  // Whoever stores chunks has to know which packs are there. For who reads, listing them all would
+  // cost the more the more backups there are: find() does so when no run knows a chunk.
+  enum class Packs : std::uint8_t { listed, listed_when_needed };
+
   // Damaged runs become findings; `findings` outlives the index.
-  static Result<std::unique_ptr<Index>> open(const Cluster& cluster, Findings& findings);
+  static Result<std::unique_ptr<Index>> open(const Cluster& cluster, Findings& findings,
+                                             Packs packs = Packs::listed);
 
   // Every place that is known to hold the chunk, the newest run's first; empty when there is none.
   // Packs without a run are consulted when no run answers, or once they are loaded.
   Result<std::vector<ChunkLocation>> find(const ChunkId& id);
   // A place that a backup may rely on: its pack was listed with the size its run or footer states.
-  // Only meaningful when the caller held its lease before open().
+  // Only meaningful when the caller held its lease before open(). This and what is said of listed
+  // packs needs them listed at once.
   Result<std::optional<ChunkLocation>> find_dedup_target(const ChunkId& id);
 
   // False: find_dedup_target() would find nothing. Answered from memory, never blocking on I/O.
@@ -58,10 +64,13 @@ class Index {
   // True for a pack that load_packs_without_run() found.
   bool is_without_run(const PackRef& pack) const;
 
+  // Adds to a new run's content that of small runs, see index_merge.h.
+  Status merge_into(IndexRunContent& content) const;
   // Makes a run that this process wrote, with packs it wrote, part of the index.
   Status add_run(const RunRef& run);
 
-  // Not to be called while another thread uses the index. Runs that were given up are null.
+  // Not to be called while another thread uses the index. Those that another one holds are not
+  // among them; runs that were given up are null.
   const std::vector<std::unique_ptr<IndexRun>>& runs() const { return runs_; }
 
  private:
@@ -75,6 +84,7 @@ class Index {
   };
 
   Index(const Cluster& cluster, Findings& findings) : cluster_(cluster), findings_(&findings) {}
+  // The caller holds loading_, or nobody else has the index yet.
   Status list_packs();
   Status open_runs();
   // The caller holds loading_.
@@ -84,6 +94,7 @@ class Index {
   Status abandon_run(std::size_t run);
   // The caller holds mutex_ of these two.
   void note_reliable(const IndexRun& run);
+  Result<std::optional<RunEntry>> find_in_run(const IndexRun& run, const ChunkId& id);
   std::optional<std::uint64_t> listed_size_locked(const PackRef& pack) const;
   Result<std::vector<ChunkLocation>> find_in_runs(const ChunkId& id,
                                                   std::vector<std::size_t>& damaged_runs);
@@ -92,15 +103,18 @@ class Index {
 
   Cluster cluster_;
   Findings* findings_;
+  BlockCache blocks_;
 
   // Held while packs without a run are loaded, so that whoever comes second waits for the outcome
   // rather than taking the chunk for lost. Locked before mutex_.
-  std::mutex loading_;  // guards loose_loaded_
+  std::mutex loading_;  // guards both flags
+  bool packs_listed_ = false;
   bool loose_loaded_ = false;
 
   mutable std::shared_mutex mutex_;  // guards everything below
   std::unordered_map<PackName, std::pair<std::string, std::uint64_t>> listed_;  // lease, size
-  std::vector<std::unique_ptr<IndexRun>> runs_;  // an abandoned one is null
+  std::set<RunRef> listed_runs_;
+  std::vector<std::unique_ptr<IndexRun>> runs_;  // the newest last; an abandoned one is null
   std::vector<LoosePack> loose_packs_;
   std::set<PackRef> loose_refs_;  // of these
   std::set<PackRef> reliable_;

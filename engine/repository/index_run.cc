@@ -257,15 +257,23 @@ bool IndexRun::may_hold(const ChunkId& id) const {
   return true;
 }
 
-Result<std::optional<RunEntry>> IndexRun::find(const ChunkId& id) const {
+std::optional<RunEntry> find_entry(const std::vector<RunEntry>& entries, const ChunkId& id) {
+  const auto found = std::ranges::lower_bound(entries, id, {}, &RunEntry::id);
+  if (found == entries.end() || found->id != id) return std::nullopt;
+  return *found;
+}
+
+std::optional<std::size_t> IndexRun::block_of(const ChunkId& id) const {
   if (!may_hold(id)) return std::nullopt;
   const auto after = std::ranges::upper_bound(fences_, id);
   if (after == fences_.begin()) return std::nullopt;
-  const std::vector<RunEntry> block =
-      HAUL_TRY(read_block(static_cast<std::size_t>(std::distance(fences_.begin(), after) - 1)));
-  const auto found = std::ranges::lower_bound(block, id, {}, &RunEntry::id);
-  if (found == block.end() || found->id != id) return std::nullopt;
-  return *found;
+  return static_cast<std::size_t>(std::distance(fences_.begin(), after) - 1);
+}
+
+Result<std::optional<RunEntry>> IndexRun::find(const ChunkId& id) const {
+  const auto block = block_of(id);
+  if (!block) return std::nullopt;
+  return find_entry(HAUL_TRY(read_block(*block)), id);
 }
 
 Result<std::vector<RunEntry>> IndexRun::read_block(std::size_t block) const {

@@ -46,6 +46,9 @@ struct IndexRunContent {
 std::vector<std::byte> encode_index_run(IndexRunContent content, const RepositoryId& repository,
                                         const std::string& key);
 
+// Of entries in id order.
+std::optional<RunEntry> find_entry(const std::vector<RunEntry>& entries, const ChunkId& id);
+
 class IndexRun {
  public:
   static Result<IndexRun> open(const Cluster& cluster, const RunRef& ref);
@@ -55,6 +58,8 @@ class IndexRun {
   const std::vector<RunRef>& superseded() const { return superseded_; }
   std::uint64_t entries() const { return entries_; }
 
+  // Which block would hold the chunk; nothing when find() would find nothing.
+  std::optional<std::size_t> block_of(const ChunkId& id) const;
   Result<std::optional<RunEntry>> find(const ChunkId& id) const;
   // False: find() would find nothing. True: it might; from memory alone.
   bool may_hold(const ChunkId& id) const;

@@ -85,8 +85,8 @@ Status PackReader::read_chunk(std::size_t ordinal, compress::Decompressor& decom
   return decode_chunk(ordinal, stored, decompressor, raw);
 }
 
-Status PackReader::decode_chunk(std::size_t ordinal, ByteSpan stored,
-                                compress::Decompressor& decompressor, MutableByteSpan raw) const {
+Status PackReader::decode(std::size_t ordinal, ByteSpan stored,
+                          compress::Decompressor& decompressor, MutableByteSpan raw) const {
   HAUL_ASSERT(ordinal < footer_.chunks.size());
   const PackedChunk& chunk = footer_.chunks[ordinal];
   HAUL_ASSERT(stored.size() == chunk.stored_bytes && raw.size() == chunk.raw_bytes);
@@ -94,8 +94,35 @@ Status PackReader::decode_chunk(std::size_t ordinal, ByteSpan stored,
   if (!decoded) {
     return std::move(decoded).take_error().with_context(format("{}: chunk {}", key_, ordinal));
   }
+  return ok();
+}
+
+Status PackReader::decode_chunk(std::size_t ordinal, ByteSpan stored,
+                                compress::Decompressor& decompressor, MutableByteSpan raw) const {
+  HAUL_TRY(decode(ordinal, stored, decompressor, raw));
+  const PackedChunk& chunk = footer_.chunks[ordinal];
   if (identity_->chunk_id_of(chunk.kind, chunk.page_size_bytes, raw) != chunk.id) {
     return corrupt(key_, format("chunk {} is not what its id says", ordinal));
+  }
+  return ok();
+}
+
+Status PackReader::decode_parts(std::size_t ordinal, ByteSpan stored,
+                                compress::Decompressor& decompressor, MutableByteSpan raw,
+                                std::span<const Part> parts) const {
+  HAUL_TRY(decode(ordinal, stored, decompressor, raw));
+  const PackedChunk& chunk = footer_.chunks[ordinal];
+  const std::size_t page_bytes = chunk.page_size_bytes;
+  for (const Part& part : parts) {
+    if (part.offset > raw.size() || part.size_bytes > raw.size() - part.offset) {
+      return corrupt(key_, format("chunk {} is too short", ordinal));
+    }
+    for (std::size_t at = part.offset; at < part.offset + part.size_bytes; at += page_bytes) {
+      const ByteSpan page = raw.subspan(at, std::min(page_bytes, raw.size() - at));
+      if (identity_->page_digest(page).tag() == chunk.tags[at / page_bytes]) continue;
+      return corrupt(
+          key_, format("page {} of chunk {} is not what its tag says", at / page_bytes, ordinal));
+    }
   }
   return ok();
 }

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "compress/codec.h"
@@ -42,6 +43,14 @@ class PackReader {
   // The same for a chunk whose stored bytes are in memory; looks at nothing else.
   Status decode_chunk(std::size_t ordinal, ByteSpan stored, compress::Decompressor& decompressor,
                       MutableByteSpan raw) const;
+  // The same for one of which no more than `parts` is wanted: nothing else of it is verified, by
+  // the pages' tags, which are 64 bits of a keyed digest.
+  struct Part {
+    std::uint64_t offset = 0;  // where a page begins
+    std::uint64_t size_bytes = 0;
+  };
+  Status decode_parts(std::size_t ordinal, ByteSpan stored, compress::Decompressor& decompressor,
+                      MutableByteSpan raw, std::span<const Part> parts) const;
   // The pack for a ring to read; see ObjectStore::open_file().
   Result<std::unique_ptr<io::File>> open_file() const { return store_->open_file(key_); }
 
@@ -60,6 +69,8 @@ class PackReader {
         repository_(cluster.repository) {}
   Status read_footer();
   Status walk_frames();
+  Status decode(std::size_t ordinal, ByteSpan stored, compress::Decompressor& decompressor,
+                MutableByteSpan raw) const;
   Status check_data_checksum() const;
   Status check_frame_and_chunk(std::size_t ordinal, compress::Decompressor& decompressor) const;
 

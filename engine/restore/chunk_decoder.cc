@@ -1,5 +1,6 @@
 #include "engine/restore/chunk_decoder.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -72,21 +73,24 @@ void ChunkDecoder::carry_out(std::size_t worker, const DecodeTask& task) {
 bool ChunkDecoder::decode_chunk(Tools& tools, Batch& batch, PlacedChunk& chunk, ByteSpan stored) {
   PlacedLeaf& leaf = batch.leaves[chunk.leaf];
   const std::uint32_t raw_bytes = chunk.stored->chunk().raw_bytes;
-  const auto decode_into = [&](MutableByteSpan raw) {
-    return chunk.stored->pack->decode_chunk(chunk.stored->ordinal, stored, tools.decompressor, raw);
-  };
+  const repository::PackReader& pack = *chunk.stored->pack;
   if (chunk.use.is_whole(raw_bytes)) {
     const ChunkTarget& target = chunk.use.targets[0];
     const MutableByteSpan place = leaf.bytes.subspan(target.offset, target.size_bytes);
-    if (!decode_into(place)) return false;
+    if (!pack.decode_chunk(chunk.stored->ordinal, stored, tools.decompressor, place)) return false;
     leaf.extents[target.extent] = {postgres::crc32c(place), target.size_bytes};
     return true;
   }
-  // What the leaf does not draw on nobody else does, as a rule: it is not kept.
+  // What the leaf does not draw on nobody else does, as a rule: it is neither verified nor kept.
+  tools.parts.clear();
+  for (const ChunkTarget& target : chunk.use.targets) {
+    tools.parts.push_back({target.chunk_offset, target.size_bytes});
+  }
   std::vector<std::byte>& scratch = tools.scratch;
   if (scratch.size() < raw_bytes) scratch.resize(raw_bytes);
   const MutableByteSpan raw = MutableByteSpan(scratch).first(raw_bytes);
-  return decode_into(raw) && place_chunk(chunk.use, raw, leaf).has_value();
+  return pack.decode_parts(chunk.stored->ordinal, stored, tools.decompressor, raw, tools.parts) &&
+         place_chunk(chunk.use, raw, leaf);
 }
 
 void ChunkDecoder::chunk_done(Batch& batch) {

@@ -63,7 +63,8 @@ class ChunkDecoder {
 
   struct Tools {
     compress::Decompressor decompressor;
-    std::vector<std::byte> scratch;  // a chunk of which only parts are placed
+    std::vector<std::byte> scratch;                   // a chunk of which only parts are placed
+    std::vector<repository::PackReader::Part> parts;  // of it
   };
 
   void carry_out(std::size_t worker, const DecodeTask& task);

@@ -44,7 +44,7 @@ class ChunkLocator {
  private:
   // Direct reads go through a file of their own; those of the last packs are kept.
   // A leaf that was overlaid many times draws on as many packs.
-  static constexpr std::size_t kPacksMax = 64;
+  static constexpr std::size_t kPacksMax = 256;
   using PackFile =
       std::pair<std::shared_ptr<const repository::PackReader>, std::shared_ptr<io::File>>;
 

@@ -19,12 +19,14 @@ namespace haul::restore {
 
 namespace {
 
-constexpr std::size_t kBatchesMax = 14;
+constexpr std::size_t kBatchesMax = 32;
 constexpr std::size_t kBatchesMin = 4;
 constexpr std::size_t kBatchBytesMin = 64 * 1024;
-constexpr std::size_t kReadBuffers = 16;
+// Most chunks of the last of many backups are small, and lie apart.
+constexpr std::size_t kReadBuffersMax = 64;
+constexpr std::size_t kReadBuffersMin = 16;
 constexpr std::size_t kReadBytes = 1 << 20;
-constexpr std::size_t kOperationsMax = 64;
+constexpr std::size_t kOperationsMax = 160;
 // Creating and closing small files is the processor's work; syncing one by one is the device's.
 constexpr std::size_t kFinishers = 2;
 constexpr std::size_t kSyncingFinishers = 16;
@@ -42,12 +44,14 @@ class Placer {
         free_(kBatchesMax, first_error_.stop_token()) {
     const std::size_t batch_bytes = std::max(kBatchBytesMin, io::whole_blocks(plan.leaf_bytes_max));
     const std::size_t batches =
-        std::clamp(kPlaceMemoryBytes / 2 / batch_bytes, kBatchesMin, kBatchesMax);
+        std::clamp(kPlaceMemoryBytes / 3 * 2 / batch_bytes, kBatchesMin, kBatchesMax);
     for (std::size_t i = 0; i < batches; ++i) {
       batches_.push_back(std::make_unique<Batch>(batch_bytes));
       free_.push_now(batches_.back().get());
     }
-    for (std::size_t i = 0; i < kReadBuffers; ++i) {
+    const std::size_t buffers =
+        std::clamp(kPlaceMemoryBytes / 3 / read_bytes_max(), kReadBuffersMin, kReadBuffersMax);
+    for (std::size_t i = 0; i < buffers; ++i) {
       read_buffers_.push_back(std::make_unique<ReadBuffer>(read_bytes_max()));
     }
     arena_.emplace(context.workers, first_error_);

@@ -37,7 +37,7 @@
 
 namespace haul::restore {
 
-inline constexpr std::size_t kPlaceMemoryBytes = 96 << 20;
+inline constexpr std::size_t kPlaceMemoryBytes = 192 << 20;
 
 struct PlaceContext {
   repository::ChunkReader* chunks = nullptr;

@@ -51,7 +51,8 @@ class Restore {
   Status restore() {
     const auto begin = environment_.clock->now_monotonic();
     const auto cluster = HAUL_TRY(environment_.repository->cluster(options_.cluster));
-    const auto index = HAUL_TRY(repository::Index::open(cluster, findings_));
+    const auto index = HAUL_TRY(
+        repository::Index::open(cluster, findings_, repository::Index::Packs::listed_when_needed));
     repository::ChunkReader chunks(cluster, *index, findings_);
     ChosenBackup chosen = HAUL_TRY(choose_backup(recovery_request(cluster, chunks)));
     RestorePlan& plan = chosen.plan;

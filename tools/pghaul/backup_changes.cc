@@ -102,7 +102,8 @@ std::optional<std::uint32_t> database_of(const TreeEntry& entry) {
 Result<BackupChanges> find_changes(const repository::Cluster& cluster,
                                    const repository::Snapshot& snapshot, std::size_t files_max) {
   repository::Findings findings;
-  const auto index = HAUL_TRY(repository::Index::open(cluster, findings));
+  const auto index = HAUL_TRY(
+      repository::Index::open(cluster, findings, repository::Index::Packs::listed_when_needed));
   repository::ChunkReader chunks(cluster, *index, findings);
   repository::TreeComparison comparison(chunks, findings);
   BackupChanges changes;

@@ -66,7 +66,8 @@ Result<std::unique_ptr<BackupTree>> BackupTree::open(const repository::Cluster& 
   std::unique_ptr<BackupTree> tree(new BackupTree(cluster));
   tree->snapshot_ = HAUL_TRY(repository::read_snapshot(cluster, backup));
   tree->facts_ = HAUL_TRY(postgres::backup_facts_from_json(tree->snapshot_.facts));
-  tree->index_ = HAUL_TRY(repository::Index::open(cluster, tree->findings_));
+  tree->index_ = HAUL_TRY(repository::Index::open(cluster, tree->findings_,
+                                                  repository::Index::Packs::listed_when_needed));
   tree->chunks_ =
       std::make_unique<repository::ChunkReader>(cluster, *tree->index_, tree->findings_);
   return tree;

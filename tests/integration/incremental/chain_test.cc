@@ -3,6 +3,8 @@
 //
 //   PGHAUL_TEST_SEEDS=100-199   other chains than those that always run
 
+#include <unistd.h>
+
 #include <cstdlib>
 
 #include <gmock/gmock.h>
@@ -87,7 +89,7 @@ class Chain {
       if (json.string_at("changes").value_or("") == "wal") ++from_wal_;
       return json.string_at("backup").value_or("");
     }
-    EXPECT_EQ(outcome.status, 15) << outcome.err;
+    EXPECT_EQ(outcome.status, 15) << outcome.err << cluster_->history();
     EXPECT_THAT(outcome.err, HasSubstr("(condition 4)"));
     return back_up("repo", "--changes scan");
   }
