@@ -275,6 +275,7 @@ class Backup {
     snapshot_.statistics.hole_bytes += result.hole_bytes;
     snapshot_.statistics.read_bytes += result.read_bytes;
     snapshot_.statistics.changed_bytes += result.changed_bytes;
+    snapshot_.statistics.changed_leaves = result.changed_leaves;
     suspects_ = std::move(result.suspects);
     report_.files_vanished = result.files_vanished;
     report_.pages_reread = result.pages.reread_pages;

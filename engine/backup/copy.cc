@@ -40,10 +40,12 @@ struct Collected {
 
 class Copy {
  public:
-  Copy(const CopyContext& context, LeafWork work, repository::ChunkEncoder map_encoder)
+  Copy(const CopyContext& context, LeafWork work, repository::ChunkEncoder map_encoder,
+       const ChangePace& pace)
       : context_(context),
         first_error_(context.stop),
         work_(std::move(work)),
+        pace_(pace),
         planned_(kPlannedFilesMax, first_error_.stop_token()),
         collected_(kUnreadFilesMax, first_error_.stop_token()),
         parents_(kBatchesMax, first_error_.stop_token()),
@@ -86,6 +88,7 @@ class Copy {
   const CopyContext& context_;
   flow::FirstError first_error_;
   LeafWork work_;
+  const ChangePace& pace_;
   std::vector<std::unique_ptr<CopyBatch>> batches_;
   flow::Channel<PlannedFile> planned_;
   flow::Channel<Collected> collected_;
@@ -186,7 +189,7 @@ Status Copy::look_up_parents() {
       leaf.parent = HAUL_TRY(context_.parent->read_leaf(*parent, leaf.number));
       if (leaf.parent && leaf.file->planned.selection) {
         select_pages(leaf, *leaf.file->planned.selection,
-                     context_.writer->cluster().parameters.chunk_pages);
+                     context_.writer->cluster().parameters.chunk_pages, pace_);
       }
     }
     reader_->looked_up(*batch);
@@ -285,6 +288,7 @@ Result<CopyResult> Copy::run() {
   result.io_backend = std::move(read_->io_backend);
   result.hole_bytes = collector_->totals().hole_bytes;
   result.changed_bytes = collector_->totals().changed_bytes;
+  result.changed_leaves = pace_.leaves();
   result.suspects = collector_->totals().suspects;
   for (PageCheckResult& looked : looked_) {
     std::ranges::move(looked.bad_pages, std::back_inserter(result.pages.bad_pages));
@@ -293,14 +297,23 @@ Result<CopyResult> Copy::run() {
   return result;
 }
 
+ChangePace pace_after(const Parent* parent, std::uint64_t page_size_bytes) {
+  if (parent == nullptr) return {0, 0};
+  const repository::SnapshotStatistics& before = parent->snapshot().statistics;
+  // A full backup's changes are no measure.
+  if (before.changed_leaves == 0) return {0, 0};
+  return {before.changed_leaves, before.changed_bytes / page_size_bytes};
+}
+
 }  // namespace
 
 Result<CopyResult> copy_files(const CopyContext& context) {
-  auto work =
-      HAUL_TRY(LeafWork::open(*context.writer, context.codec, context.pages, context.workers));
+  ChangePace pace = pace_after(context.parent, context.pages.page_size_bytes);
+  auto work = HAUL_TRY(
+      LeafWork::open(*context.writer, context.codec, context.pages, context.workers, pace));
   auto map_encoder =
       HAUL_TRY(repository::ChunkEncoder::open(*context.writer, repository::kMetadataCodec));
-  return Copy(context, std::move(work), std::move(map_encoder)).run();
+  return Copy(context, std::move(work), std::move(map_encoder), pace).run();
 }
 
 }  // namespace haul::backup

@@ -62,6 +62,7 @@ struct CopyResult {
   std::uint64_t files_kept = 0;  // without being opened
   std::uint64_t hole_bytes = 0;
   std::uint64_t changed_bytes = 0;
+  std::uint64_t changed_leaves = 0;  // that the parent has too
   std::uint64_t files_vanished = 0;
   // Files that were planned and gone when opened; see check_vanished_directories().
   std::vector<std::string> vanished_with_directory;

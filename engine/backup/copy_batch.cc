@@ -58,7 +58,8 @@ void CopiedFile::begin_leaves() {
   leaves_left = shape.leaves() - static_cast<std::uint64_t>(std::ranges::count(leaves_kept, true));
 }
 
-void select_pages(CopiedLeaf& leaf, const FileSelection& selection, std::uint32_t chunk_pages) {
+void select_pages(CopiedLeaf& leaf, const FileSelection& selection, std::uint32_t chunk_pages,
+                  const ChangePace& pace) {
   const std::uint32_t pages = leaf.pages();
   const repository::ParentLeaf& parent = *leaf.parent;
   repository::PageSet named = selection.named(leaf.number, pages);
@@ -81,7 +82,7 @@ void select_pages(CopiedLeaf& leaf, const FileSelection& selection, std::uint32_
     }
   }
   if (named.any()) {
-    leaf.read |= repository::pages_to_move(parent, fates, chunk_pages, leaf.number);
+    leaf.read |= repository::pages_to_move(parent, fates, chunk_pages, pace.of(named.count()));
   }
 }
 

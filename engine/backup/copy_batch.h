@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/backup/change_pace.h"
 #include "engine/backup/source_plan.h"
 #include "engine/repository/chunk_writer.h"
 #include "engine/repository/file_map.h"
@@ -93,7 +94,8 @@ struct CopiedChunk {
 };
 
 // Of a leaf whose parent's leaf is at hand: the pages that have to be read, and which may differ.
-void select_pages(CopiedLeaf& leaf, const FileSelection& selection, std::uint32_t chunk_pages);
+void select_pages(CopiedLeaf& leaf, const FileSelection& selection, std::uint32_t chunk_pages,
+                  const ChangePace& pace);
 
 class CopyBatch {
  public:

@@ -17,8 +17,9 @@ using repository::ParentLeaf;
 using State = CopiedChunk::State;
 
 Result<LeafWork> LeafWork::open(repository::ChunkWriter& writer, compress::CodecChoice codec,
-                                const PageCheckContext& pages, std::size_t workers) {
-  LeafWork work(writer, pages);
+                                const PageCheckContext& pages, std::size_t workers,
+                                ChangePace& pace) {
+  LeafWork work(writer, pages, pace);
   for (std::size_t i = 0; i < workers; ++i) {
     work.encoders_.push_back(HAUL_TRY(ChunkEncoder::open(writer, codec)));
   }
@@ -177,8 +178,11 @@ Status LeafWork::digest_leaf(CopyBatch& batch, CopiedLeaf& leaf) const {
   Comparison comparison(*writer_->cluster().identity, leaf, chunk_pages());
   leaf.suspects = audit(leaf, comparison.fates);
   const ParentLeaf* const parent = leaf.parent ? &*leaf.parent : nullptr;
-  const repository::LeafPlan plan = repository::plan_leaf(parent, std::move(comparison.fates),
-                                                          leaf.read, chunk_pages(), leaf.number);
+  const auto changed =
+      static_cast<std::uint64_t>(std::ranges::count(comparison.fates, PageFate::changed));
+  const repository::LeafPlan plan = repository::plan_leaf(
+      parent, std::move(comparison.fates), leaf.read, chunk_pages(), pace_->of(changed));
+  if (parent != nullptr) pace_->note(plan.changed_pages);
   leaf.changed_pages = plan.changed_pages;
   leaf.first_chunk = batch.chunks.size();
   std::vector<ChunkId> ids;

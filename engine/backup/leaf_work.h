@@ -9,6 +9,7 @@
 
 #include <vector>
 
+#include "engine/backup/change_pace.h"
 #include "engine/backup/copy_batch.h"
 #include "engine/backup/page_check.h"
 
@@ -17,7 +18,8 @@ namespace haul::backup {
 class LeafWork {
  public:
   static Result<LeafWork> open(repository::ChunkWriter& writer, compress::CodecChoice codec,
-                               const PageCheckContext& pages, std::size_t workers);
+                               const PageCheckContext& pages, std::size_t workers,
+                               ChangePace& pace);
 
   // True when a page of the batch does not look as it should, so that someone has to look again.
   bool has_suspects(const CopyBatch& batch) const;
@@ -28,8 +30,8 @@ class LeafWork {
   Status encode(std::size_t worker, CopyBatch& batch);
 
  private:
-  LeafWork(repository::ChunkWriter& writer, const PageCheckContext& pages)
-      : writer_(&writer), pages_(pages) {}
+  LeafWork(repository::ChunkWriter& writer, const PageCheckContext& pages, ChangePace& pace)
+      : writer_(&writer), pages_(pages), pace_(&pace) {}
   std::uint32_t chunk_pages() const { return writer_->cluster().parameters.chunk_pages; }
   repository::PageSet audit(const CopiedLeaf& leaf,
                             std::span<const repository::PageFate> fates) const;
@@ -40,6 +42,7 @@ class LeafWork {
 
   repository::ChunkWriter* writer_;
   PageCheckContext pages_;
+  ChangePace* pace_;
   std::vector<repository::ChunkEncoder> encoders_;  // by worker
 };
 

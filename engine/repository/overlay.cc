@@ -8,12 +8,12 @@ namespace haul::repository {
 
 namespace {
 
-// Of a region that is stored whole at most so many of its pages have not changed: a fifth.
-constexpr std::size_t kWholeRegionPart = 5;
-// One leaf in so many gives up chunks, and spends on it three quarters of what changed in it: over
-// all leaves less than a fifth.
-constexpr std::uint64_t kTidyingTurn = 4;
-constexpr std::size_t kTidyingBudgetPercent = 75;
+// A quarter: of a region that is stored whole at most so many pages have not changed, of a chunk
+// that is given up at most so many are left.
+constexpr std::size_t kRestPart = 4;
+// A quiet leaf puts small chunks together, about one whole one's pages, when it has more than
+// these.
+constexpr std::size_t kSmallChunksMax = 8;
 
 // Calls `visit(first, end)` for the pages of every region.
 template <typename Visit>
@@ -53,10 +53,10 @@ class Planner {
     stored_whole_.resize(plan_.fates.size());
   }
 
-  LeafPlan run(std::uint64_t leaf_number) {
+  LeafPlan run(Pace pace) {
     for_each_region(plan_.fates.size(), chunk_pages_,
                     [this](std::size_t first, std::size_t end) { store_region(first, end); });
-    if (parent_ != nullptr) move_pages(leaf_number);
+    if (parent_ != nullptr) move_pages(pace);
     gather();
     return std::move(plan_);
   }
@@ -67,7 +67,7 @@ class Planner {
     const auto region = std::span(plan_.fates).subspan(first, end - first);
     const auto changed = static_cast<std::size_t>(std::ranges::count(region, PageFate::changed));
     const auto kept = static_cast<std::size_t>(std::ranges::count(region, PageFate::kept));
-    if (changed == 0 || kept * kWholeRegionPart > region.size()) return;
+    if (changed == 0 || kept * kRestPart > region.size()) return;
     if (kept > 0) {
       for (std::size_t page = first; page < end; ++page) {
         if (!at_hand_[page]) return;
@@ -79,8 +79,8 @@ class Planner {
     plan_.chunks.push_back({page_run(first, end), true});
   }
 
-  void move_pages(std::uint64_t leaf_number) {
-    const PageSet moving = pages_to_move(*parent_, plan_.fates, chunk_pages_, leaf_number);
+  void move_pages(Pace pace) {
+    const PageSet moving = pages_to_move(*parent_, plan_.fates, chunk_pages_, pace);
     // A chunk is given up with all that is left of it, or not at all.
     std::vector<bool> stays(parent_->chunks.size());
     for (std::size_t page = 0; page < plan_.fates.size(); ++page) {
@@ -120,35 +120,37 @@ class Planner {
 
 }  // namespace
 
-// Another chunk has another id, so that a leaf in which something has changed draws lots anew. The
-// number of its chunks would not do: it may stay the same, or even, for ever.
-bool gives_chunks_up(const ParentLeaf& parent, std::uint64_t leaf_number) {
-  std::uint64_t lot = leaf_number;
-  for (const ChunkId& id : parent.map.chunks) lot += id.tag();
-  return lot % kTidyingTurn == 0;
-}
-
 PageSet pages_to_move(const ParentLeaf& parent, std::span<const PageFate> fates,
-                      std::uint32_t chunk_pages, std::uint64_t leaf_number) {
+                      std::uint32_t chunk_pages, Pace pace) {
   PageSet moving;
-  if (!gives_chunks_up(parent, leaf_number)) return moving;
-  auto budget = static_cast<std::size_t>(std::ranges::count(fates, PageFate::changed)) *
-                kTidyingBudgetPercent / 100;
-  std::vector<std::vector<std::uint16_t>> live = live_pages(parent, fates);
-  std::erase_if(live,
-                [&](const auto& pages) { return pages.empty() || pages.size() > chunk_pages / 2; });
-  std::ranges::stable_sort(live, {}, &std::vector<std::uint16_t>::size);
-  for (const auto& pages : live) {
-    if (pages.size() > budget) break;
-    budget -= pages.size();
+  // Nothing is stored of a leaf in which nothing has changed.
+  if (std::ranges::find(fates, PageFate::changed) == fates.end()) return moving;
+  const auto move = [&moving](const std::vector<std::uint16_t>& pages) {
     for (const std::uint16_t page : pages) moving.set(page);
+  };
+  std::vector<std::vector<std::uint16_t>> live = live_pages(parent, fates);
+  std::vector<const std::vector<std::uint16_t>*> small;
+  for (std::size_t chunk = 0; chunk < live.size(); ++chunk) {
+    if (live[chunk].size() * kRestPart <= parent.chunks[chunk].pages) {
+      move(live[chunk]);
+    } else if (live[chunk].size() <= chunk_pages / 2) {
+      small.push_back(&live[chunk]);
+    }
+  }
+  if (pace != Pace::quiet || small.size() <= kSmallChunksMax) return moving;
+  std::ranges::stable_sort(small, {}, [](const auto* pages) { return pages->size(); });
+  std::size_t left = chunk_pages;
+  for (const auto* pages : small) {
+    if (pages->size() > left) break;
+    left -= pages->size();
+    move(*pages);
   }
   return moving;
 }
 
 LeafPlan plan_leaf(const ParentLeaf* parent, std::vector<PageFate> fates, const PageSet& at_hand,
-                   std::uint32_t chunk_pages, std::uint64_t leaf_number) {
-  return Planner(parent, std::move(fates), at_hand, chunk_pages).run(leaf_number);
+                   std::uint32_t chunk_pages, Pace pace) {
+  return Planner(parent, std::move(fates), at_hand, chunk_pages).run(pace);
 }
 
 namespace {

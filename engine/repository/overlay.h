@@ -2,11 +2,11 @@
 // together, and the map that comes of it.
 //
 // Changed pages are gathered, in page order, into chunks of their own (delta chunks), unless so
-// much of a region has changed that it is stored whole. Chunks of which little is left are given
-// up: their last pages are stored anew as well. One leaf in four, another one each time, may spend
-// on that three quarters of the pages that have changed in it, so that a backup stores less than a
-// fifth more than what has changed; chunks that a leaf draws on stay about two times its pages
-// (docs/decisions/0011-delta-chunks.md).
+// much of a region has changed that it is stored whole. Chunks of which a quarter or less is left
+// are given up: their last pages are stored anew as well. As it takes three changed pages to make
+// one such page, all backups together store at most a third more for that; chunks that a leaf
+// draws on stay below two times its pages. Leaves in which little changes compared with others put
+// small chunks together, too (docs/decisions/0013-emptied-chunks.md).
 //
 // Units:    pages and regions are numbered within their leaf.
 // Memory:   a few bytes per page of one leaf.
@@ -42,17 +42,20 @@ struct LeafPlan {
   std::uint32_t changed_pages = 0;  // without those that only move
 };
 
-// Whether it is the leaf's turn to give up chunks.
-bool gives_chunks_up(const ParentLeaf& parent, std::uint64_t leaf_number);
+// How much changes in a leaf.
+enum class Pace : std::uint8_t {
+  usual,
+  quiet,  // so little that storing twice as much would hardly show in the whole backup
+};
 
-// The pages whose chunks should be given up when so many pages change, were they at hand.
+// The pages whose chunks should be given up, were they at hand.
 PageSet pages_to_move(const ParentLeaf& parent, std::span<const PageFate> fates,
-                      std::uint32_t chunk_pages, std::uint64_t leaf_number);
+                      std::uint32_t chunk_pages, Pace pace);
 
 // `parent` is null where the leaf is new; then no page is `kept`. `at_hand` are the pages whose
 // bytes could be stored anew.
 LeafPlan plan_leaf(const ParentLeaf* parent, std::vector<PageFate> fates, const PageSet& at_hand,
-                   std::uint32_t chunk_pages, std::uint64_t leaf_number);
+                   std::uint32_t chunk_pages, Pace pace);
 
 struct NewLeaf {
   // Where a chunk of the map's table comes from: one of the plan's, or one of the parent's.

@@ -23,7 +23,8 @@ Result<ParentLeaf> ParentMap::read_leaf(std::uint64_t leaf) const {
     stored[i] = HAUL_TRY(chunks_->find(result.map.chunks[i], chunk_bytes_max, near));
     if (!stored[i]) continue;
     const PackReader& pack = *stored[i]->pack;
-    result.chunks[i] = {pack.ref(), index_->is_reliable(pack.ref())};
+    result.chunks[i] = {pack.ref(), index_->is_reliable(pack.ref()),
+                        static_cast<std::uint32_t>(stored[i]->chunk().pages())};
     near = stored[i];
   }
   result.pages.reserve(result.map.pages());

@@ -20,7 +20,8 @@ namespace haul::repository {
 struct ParentLeaf {
   struct Chunk {
     PackRef pack;
-    bool usable = false;  // a backup may refer to it
+    bool usable = false;      // a backup may refer to it
+    std::uint32_t pages = 0;  // that it has, whoever draws on them; of a usable chunk
   };
   struct Page {
     std::uint16_t chunk = Extent::kHole;  // position in map.chunks

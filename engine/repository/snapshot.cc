@@ -19,6 +19,7 @@ Json statistics_to_json(const SnapshotStatistics& s) {
   json.set("hole_bytes", s.hole_bytes);
   json.set("read_bytes", s.read_bytes);
   json.set("changed_bytes", s.changed_bytes);
+  json.set("changed_leaves", s.changed_leaves);
   json.set("stored_bytes", s.stored_bytes);
   json.set("chunks_stored", s.chunks_stored);
   json.set("chunks_found", s.chunks_found);
@@ -33,6 +34,9 @@ Result<SnapshotStatistics> statistics_from_json(const Json& json) {
   if (json.find("read_bytes") != nullptr) {
     s.read_bytes = HAUL_TRY(json.uint_at("read_bytes"));
     s.changed_bytes = HAUL_TRY(json.uint_at("changed_bytes"));
+  }
+  if (json.find("changed_leaves") != nullptr) {
+    s.changed_leaves = HAUL_TRY(json.uint_at("changed_leaves"));
   }
   s.stored_bytes = HAUL_TRY(json.uint_at("stored_bytes"));
   s.chunks_stored = HAUL_TRY(json.uint_at("chunks_stored"));

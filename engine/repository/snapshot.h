@@ -21,11 +21,12 @@ namespace haul::repository {
 
 struct SnapshotStatistics {
   std::uint64_t files = 0;
-  std::uint64_t source_bytes = 0;   // sizes of all files
-  std::uint64_t hole_bytes = 0;     // of these, in holes
-  std::uint64_t read_bytes = 0;     // of the data directory, without WAL
-  std::uint64_t changed_bytes = 0;  // of what was read, pages that the parent does not have
-  std::uint64_t stored_bytes = 0;   // added to the repository by this backup
+  std::uint64_t source_bytes = 0;    // sizes of all files
+  std::uint64_t hole_bytes = 0;      // of these, in holes
+  std::uint64_t read_bytes = 0;      // of the data directory, without WAL
+  std::uint64_t changed_bytes = 0;   // of what was read, pages that the parent does not have
+  std::uint64_t changed_leaves = 0;  // of files, with such pages
+  std::uint64_t stored_bytes = 0;    // added to the repository by this backup
   std::uint64_t chunks_stored = 0;
   std::uint64_t chunks_found = 0;
 

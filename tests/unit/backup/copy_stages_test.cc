@@ -51,7 +51,7 @@ class CopyStages : public testing::Test {
     PageCheckContext pages;
     pages.page_size_bytes = kPage;
     pages.checksums = true;
-    work.emplace(LeafWork::open(*writer, {}, pages, 1).value());
+    work.emplace(LeafWork::open(*writer, {}, pages, 1, pace).value());
     Collector::Context context;
     context.writer = &*writer;
     context.data = &*data;
@@ -184,6 +184,7 @@ class CopyStages : public testing::Test {
   std::optional<repository::PackStream> data;
   std::optional<repository::PackStream> delta;
   std::optional<repository::PackStream> metadata;
+  ChangePace pace{0, 0};
   std::optional<LeafWork> work;
   std::optional<Collector> collector;
   BackupProgress progress;
