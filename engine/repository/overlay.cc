@@ -8,9 +8,9 @@ namespace haul::repository {
 
 namespace {
 
-// A quarter: of a region that is stored whole at most so many pages have not changed, of a chunk
-// that is given up at most so many are left.
-constexpr std::size_t kRestPart = 4;
+// A fifth: of a region that is stored whole at most so many pages have not changed, of a chunk that
+// is given up at most so many are left.
+constexpr std::size_t kRestPart = 5;
 // A quiet leaf puts small chunks together, about one whole one's pages, when it has more than
 // these.
 constexpr std::size_t kSmallChunksMax = 8;

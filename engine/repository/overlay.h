@@ -2,10 +2,10 @@
 // together, and the map that comes of it.
 //
 // Changed pages are gathered, in page order, into chunks of their own (delta chunks), unless so
-// much of a region has changed that it is stored whole. Chunks of which a quarter or less is left
-// are given up: their last pages are stored anew as well. As it takes three changed pages to make
-// one such page, all backups together store at most a third more for that; chunks that a leaf
-// draws on stay below two times its pages. Leaves in which little changes compared with others put
+// much of a region has changed that it is stored whole. Chunks of which a fifth or less is left are
+// given up: their last pages are stored anew as well. As it takes four changed pages to make one
+// such page, all backups together store at most a quarter more for that; chunks that a leaf draws
+// on stay about two times its pages. Leaves in which little changes compared with others put
 // small chunks together, too (docs/decisions/0013-emptied-chunks.md).
 //
 // Units:    pages and regions are numbered within their leaf.
