@@ -513,6 +513,8 @@ TEST(SmallBackups, DeviceThatFailsWhileRunsAreMergedFailsTheBackup) {
   ASSERT_TRUE(stream.close());
   failed = true;
   EXPECT_EQ(code_of(writer.finish()), ErrorCode::io);
+  EXPECT_EQ(backups.store().list(backups.cluster.layout.index()).value().size(), 7U)
+      << "no run is written";
 }
 
 }  // namespace

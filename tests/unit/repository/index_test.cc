@@ -240,6 +240,24 @@ TEST(Index, AddedRunTakesThePlaceOfThoseItSupersedes) {
   EXPECT_THAT(index->find(fixture.chunks[1].id).value(), ElementsAre(ChunkLocation{second.ref, 0}));
 }
 
+TEST(Index, WhatAnAddedRunHasSupersededIsSupersededByTheRunThatTakesItOver) {
+  IndexFixture fixture;
+  const auto index = fixture.open();
+  const auto add = [&](std::uint32_t number, std::vector<RunRef> superseded) {
+    const FinishedPack pack = fixture.write_pack({fixture.chunk(pattern(100, number))});
+    fixture.write_run({kLease, number}, {pack}, std::move(superseded));
+    ASSERT_TRUE(index->add_run({kLease, number}));
+  };
+  add(1, {});
+  add(2, {{kLease, 1}});
+  for (std::uint32_t number = 3; number <= 8; ++number) add(number, {});
+  IndexRunContent content;
+  ASSERT_TRUE(index->merge_into(content));
+  EXPECT_EQ(content.entries.size(), 7U);
+  EXPECT_EQ(content.superseded.size(), 8U);
+  EXPECT_THAT(content.superseded, Contains(RunRef{kLease, 1}));
+}
+
 // Runs 1 to 3, each of which holds what the ones before it hold.
 struct SupersededFixture : IndexFixture {
   std::vector<FinishedPack> packs{write_pack({chunks[0]}), write_pack({chunks[1]}),
@@ -441,6 +459,18 @@ TEST(IndexOfAReader, FindsThePacksOfADamagedBlockThroughTheirFooters) {
   EXPECT_EQ(fixture.counts.pack_opens, 1);
   EXPECT_EQ(index->runs()[1], nullptr);
   EXPECT_THAT(fixture.findings.lines(), ElementsAre(HasSubstr("block 0 is damaged")));
+}
+
+TEST(IndexOfAReader, FindsTheCopyOfADamagedBlockBesideThatOfASoundOne) {
+  ReaderFixture fixture;
+  const FinishedPack older = fixture.write_pack(fixture.chunks);
+  const FinishedPack newer = fixture.write_pack({fixture.chunks[1]}, kOtherLease);
+  fixture.write_run({kLease, 1}, {older});
+  fixture.write_run({kOtherLease, 1}, {newer});
+  const std::string run = fixture.cluster.layout.run({kOtherLease, 1});
+  fixture.damage(run, fixture.get(run).size() - 1);
+  EXPECT_THAT(fixture.open()->find(fixture.chunks[1].id).value(),
+              ElementsAre(ChunkLocation{older.ref, 1}, ChunkLocation{newer.ref, 0}));
 }
 
 TEST(IndexOfAReader, DeviceThatFailsWhenPacksAreListedIsAnError) {
