@@ -224,6 +224,90 @@ TEST(Index, AddedRunThatIsNotThereIsNotFound) {
   EXPECT_EQ(code_of(fixture.open()->add_run({kLease, 1})), ErrorCode::not_found);
 }
 
+TEST(Index, AddedRunTakesThePlaceOfThoseItSupersedes) {
+  IndexFixture fixture;
+  const FinishedPack first = fixture.write_pack({fixture.chunks[0]});
+  const FinishedPack second = fixture.write_pack({fixture.chunks[1]});
+  fixture.write_run({kLease, 1}, {first});
+  fixture.write_run({kLease, 2}, {second});
+  const auto index = fixture.open();
+  fixture.write_run({kOtherLease, 1}, {first}, {{kLease, 1}, {kLease, 7}});
+  ASSERT_TRUE(index->add_run({kOtherLease, 1}));
+  ASSERT_EQ(index->runs().size(), 3U);
+  EXPECT_EQ(index->runs()[0], nullptr);
+  EXPECT_NE(index->runs()[1], nullptr);
+  EXPECT_THAT(index->find(fixture.chunks[0].id).value(), ElementsAre(ChunkLocation{first.ref, 0}));
+  EXPECT_THAT(index->find(fixture.chunks[1].id).value(), ElementsAre(ChunkLocation{second.ref, 0}));
+}
+
+TEST(Index, WhatAnAddedRunHasSupersededIsSupersededByTheRunThatTakesItOver) {
+  IndexFixture fixture;
+  const auto index = fixture.open();
+  const auto add = [&](std::uint32_t number, std::vector<RunRef> superseded) {
+    const FinishedPack pack = fixture.write_pack({fixture.chunk(pattern(100, number))});
+    fixture.write_run({kLease, number}, {pack}, std::move(superseded));
+    ASSERT_TRUE(index->add_run({kLease, number}));
+  };
+  add(1, {});
+  add(2, {{kLease, 1}});
+  for (std::uint32_t number = 3; number <= 8; ++number) add(number, {});
+  IndexRunContent content;
+  ASSERT_TRUE(index->merge_into(content));
+  EXPECT_EQ(content.entries.size(), 7U);
+  EXPECT_EQ(content.superseded.size(), 8U);
+  EXPECT_THAT(content.superseded, Contains(RunRef{kLease, 1}));
+}
+
+// Runs 1 to 3, each of which holds what the ones before it hold.
+struct SupersededFixture : IndexFixture {
+  std::vector<FinishedPack> packs{write_pack({chunks[0]}), write_pack({chunks[1]}),
+                                  write_pack({chunk(pattern(100, 3))})};
+
+  SupersededFixture() {
+    write_run({kLease, 1}, {packs[0]});
+    write_run({kLease, 2}, {packs[0], packs[1]}, {{kLease, 1}});
+    write_run({kLease, 3}, packs, {{kLease, 1}, {kLease, 2}});
+  }
+  void damage_run(std::uint32_t number) const { damage(cluster.layout.run({kLease, number}), 100); }
+};
+
+TEST(Index, SupersededRunsAreNotOpened) {
+  SupersededFixture fixture;
+  fixture.damage_run(1);
+  fixture.damage_run(2);
+  const auto index = fixture.open();
+  ASSERT_EQ(index->runs().size(), 1U);
+  EXPECT_EQ(index->runs()[0]->ref().number, 3U);
+  EXPECT_THAT(index->find(fixture.chunks[0].id).value(),
+              ElementsAre(ChunkLocation{fixture.packs[0].ref, 0}));
+  EXPECT_THAT(fixture.findings.lines(), IsEmpty());
+}
+
+TEST(Index, RunsCountAgainWhenTheOneThatSupersedesThemIsDamaged) {
+  SupersededFixture fixture;
+  fixture.damage_run(3);
+  const auto index = fixture.open();
+  ASSERT_EQ(index->runs().size(), 1U);
+  EXPECT_EQ(index->runs()[0]->ref().number, 2U);
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(index->find_dedup_target(fixture.chunks[i].id).value(),
+              (ChunkLocation{fixture.packs[i].ref, 0}));
+  }
+  EXPECT_THAT(fixture.findings.lines(), ElementsAre(HasSubstr("directory checksum")));
+}
+
+TEST(Index, OldestRunCountsAgainWhenEveryOtherIsDamaged) {
+  SupersededFixture fixture;
+  fixture.damage_run(2);
+  fixture.damage_run(3);
+  const auto index = fixture.open();
+  ASSERT_EQ(index->runs().size(), 1U);
+  EXPECT_TRUE(index->find_dedup_target(fixture.chunks[0].id).value());
+  EXPECT_FALSE(index->find_dedup_target(fixture.chunks[1].id).value());
+  EXPECT_THAT(index->find(fixture.chunks[1].id).value(),
+              ElementsAre(ChunkLocation{fixture.packs[1].ref, 0}));
+}
+
 // A store whose objects can be listed and opened but not read: the device fails, nothing is
 // damaged.
 class FailingStore final : public support::ForwardingStore {
@@ -263,6 +347,172 @@ TEST(Index, DeviceThatFailsWhileFootersAreReadIsAnError) {
   const auto index = fixture.open();
   EXPECT_EQ(code_of(index->find(fixture.chunks[0].id)), ErrorCode::io);
   EXPECT_EQ(code_of(index->load_packs_without_run()), ErrorCode::io) << "it is tried again";
+}
+
+// Counts what is asked of packs, and reads of runs.
+class CountingStore final : public support::ForwardingStore {
+ public:
+  struct Counts {
+    int pack_lists = 0;
+    int pack_opens = 0;
+    int reads = 0;
+  };
+
+  CountingStore(io::ObjectStore& inner, Counts& counts) : ForwardingStore(inner), counts_(counts) {}
+
+  Result<std::vector<io::ObjectInfo>> list(const std::string& prefix) override {
+    if (prefix.ends_with("/packs")) ++counts_.pack_lists;
+    return inner().list(prefix);
+  }
+  Result<std::unique_ptr<io::ObjectReader>> open(const std::string& key) override {
+    if (key.find("/packs/") != std::string::npos) {
+      ++counts_.pack_opens;
+      return inner().open(key);
+    }
+    return std::make_unique<Reader>(HAUL_TRY(inner().open(key)), counts_);
+  }
+
+ private:
+  class Reader final : public io::ObjectReader {
+   public:
+    Reader(std::unique_ptr<io::ObjectReader> inner, Counts& counts)
+        : inner_(std::move(inner)), counts_(counts) {}
+    std::uint64_t size_bytes() const override { return inner_->size_bytes(); }
+    Status read_at(std::uint64_t offset, MutableByteSpan into) override {
+      ++counts_.reads;
+      return inner_->read_at(offset, into);
+    }
+
+   private:
+    const std::unique_ptr<io::ObjectReader> inner_;
+    Counts& counts_;
+  };
+
+  Counts& counts_;
+};
+
+// An index whose packs are listed when they are needed.
+struct ReaderFixture : IndexFixture {
+  CountingStore::Counts counts;
+
+  ReaderFixture()
+      : IndexFixture([this](io::ObjectStore& inner) {
+          return std::make_unique<CountingStore>(inner, counts);
+        }) {}
+
+  std::unique_ptr<Index> open() {
+    auto index = Index::open(cluster, findings, Index::Packs::listed_when_needed).value();
+    counts = {};
+    return index;
+  }
+};
+
+TEST(IndexOfAReader, ListsNoPacksForAChunkOfARun) {
+  ReaderFixture fixture;
+  const FinishedPack pack = fixture.write_pack(fixture.chunks);
+  fixture.write_run({kLease, 1}, {pack});
+  fixture.write_pack({fixture.chunk(pattern(100, 3))});
+  ASSERT_TRUE(Index::open(fixture.cluster, fixture.findings, Index::Packs::listed_when_needed));
+  EXPECT_EQ(fixture.counts.pack_lists, 0);
+  const auto index = fixture.open();
+  EXPECT_THAT(index->find(fixture.chunks[1].id).value(), ElementsAre(ChunkLocation{pack.ref, 1}));
+  EXPECT_EQ(fixture.counts.pack_lists, 0);
+  EXPECT_EQ(fixture.counts.pack_opens, 0);
+}
+
+TEST(IndexOfAReader, ListsPacksOnceForChunksThatNoRunKnows) {
+  ReaderFixture fixture;
+  fixture.write_run({kLease, 1}, {fixture.write_pack({fixture.chunks[0]})});
+  const FinishedPack loose = fixture.write_pack({fixture.chunks[1]});
+  const auto index = fixture.open();
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_THAT(index->find(fixture.chunks[1].id).value(),
+                ElementsAre(ChunkLocation{loose.ref, 0}));
+    EXPECT_THAT(index->find(fixture.chunk("x").id).value(), IsEmpty());
+  }
+  EXPECT_EQ(fixture.counts.pack_lists, 1);
+  EXPECT_EQ(fixture.counts.pack_opens, 1) << "no pack that a run lists";
+  EXPECT_THAT(fixture.findings.lines(), IsEmpty());
+}
+
+TEST(IndexOfAReader, FindsThePacksOfADamagedRunThroughTheirFooters) {
+  ReaderFixture fixture;
+  const FinishedPack pack = fixture.write_pack(fixture.chunks);
+  fixture.write_run({kLease, 1}, {pack});
+  fixture.damage(fixture.cluster.layout.run({kLease, 1}), 100);
+  const auto index = fixture.open();
+  EXPECT_THAT(index->find(fixture.chunks[1].id).value(), ElementsAre(ChunkLocation{pack.ref, 1}));
+  EXPECT_THAT(fixture.findings.lines(), ElementsAre(HasSubstr("directory checksum")));
+}
+
+// The other run's pack is not opened for it.
+TEST(IndexOfAReader, FindsThePacksOfADamagedBlockThroughTheirFooters) {
+  ReaderFixture fixture;
+  const FinishedPack pack = fixture.write_pack({fixture.chunks[0]});
+  fixture.write_run({kLease, 1}, {fixture.write_pack({fixture.chunks[1]})});
+  fixture.write_run({kLease, 2}, {pack});
+  const std::string run = fixture.cluster.layout.run({kLease, 2});
+  fixture.damage(run, fixture.get(run).size() - 1);
+  const auto index = fixture.open();
+  EXPECT_THAT(index->find(fixture.chunks[0].id).value(), ElementsAre(ChunkLocation{pack.ref, 0}));
+  EXPECT_EQ(fixture.counts.pack_lists, 1);
+  EXPECT_EQ(fixture.counts.pack_opens, 1);
+  EXPECT_EQ(index->runs()[1], nullptr);
+  EXPECT_THAT(fixture.findings.lines(), ElementsAre(HasSubstr("block 0 is damaged")));
+}
+
+TEST(IndexOfAReader, FindsTheCopyOfADamagedBlockBesideThatOfASoundOne) {
+  ReaderFixture fixture;
+  const FinishedPack older = fixture.write_pack(fixture.chunks);
+  const FinishedPack newer = fixture.write_pack({fixture.chunks[1]}, kOtherLease);
+  fixture.write_run({kLease, 1}, {older});
+  fixture.write_run({kOtherLease, 1}, {newer});
+  const std::string run = fixture.cluster.layout.run({kOtherLease, 1});
+  fixture.damage(run, fixture.get(run).size() - 1);
+  EXPECT_THAT(fixture.open()->find(fixture.chunks[1].id).value(),
+              ElementsAre(ChunkLocation{older.ref, 1}, ChunkLocation{newer.ref, 0}));
+}
+
+TEST(IndexOfAReader, DeviceThatFailsWhenPacksAreListedIsAnError) {
+  for (const bool damaged : {false, true}) {
+    IndexFixture fixture;
+    fixture.write_run({kLease, 1}, {fixture.write_pack({fixture.chunks[0]})});
+    const std::string run = fixture.cluster.layout.run({kLease, 1});
+    if (damaged) fixture.damage(run, fixture.get(run).size() - 1);
+    FailingStore failing(fixture.store(), "/packs");
+    fixture.cluster.store = &failing;
+    const auto index =
+        Index::open(fixture.cluster, fixture.findings, Index::Packs::listed_when_needed).value();
+    const ChunkId& id = fixture.chunks[damaged ? 0 : 1].id;
+    EXPECT_EQ(code_of(index->find(id)), ErrorCode::io);
+    EXPECT_EQ(code_of(index->find(id)), ErrorCode::io) << "it is tried again";
+  }
+}
+
+TEST(IndexOfAReader, ReadsABlockOnce) {
+  ReaderFixture fixture;
+  const FinishedPack pack = fixture.write_pack(fixture.chunks);
+  fixture.write_run({kLease, 1}, {pack});
+  const auto index = fixture.open();
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    EXPECT_THAT(index->find(fixture.chunks[i % 2].id).value(),
+                ElementsAre(ChunkLocation{pack.ref, i % 2}));
+  }
+  EXPECT_EQ(fixture.counts.reads, 1);
+}
+
+// Their blocks bear the same numbers.
+TEST(IndexOfAReader, ReadsTheBlocksOfEveryRun) {
+  ReaderFixture fixture;
+  const FinishedPack older = fixture.write_pack(fixture.chunks);
+  const FinishedPack newer = fixture.write_pack({fixture.chunks[1]}, kOtherLease);
+  fixture.write_run({kLease, 1}, {older});
+  fixture.write_run({kOtherLease, 1}, {newer});
+  const auto index = fixture.open();
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_THAT(index->find(fixture.chunks[1].id).value(),
+                ElementsAre(ChunkLocation{newer.ref, 0}, ChunkLocation{older.ref, 1}));
+  }
 }
 
 // Opens of packs wait until a second thread has asked for a chunk as well.

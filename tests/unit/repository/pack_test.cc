@@ -276,6 +276,120 @@ TEST(Pack, DamagedFrameDoesNotKeepFromReading) {
               ElementsAre(HasSubstr("data checksum does not match"), HasSubstr("frame")));
 }
 
+// Chunk 0 has pages of 1024, 1024 and 952 bytes, chunk 1 eight of 1024.
+struct PartsFixture : PackFixture {
+  using Parts = std::vector<PackReader::Part>;
+
+  PackReader reader = open();
+  std::vector<std::byte> raw;  // what was decoded last
+
+  std::uint64_t offset_of(std::size_t ordinal, std::uint64_t at) const {
+    return reader.chunks()[ordinal].offset + at;
+  }
+  void damage_chunk(std::size_t ordinal, std::uint64_t at) const {
+    damage(key, offset_of(ordinal, at));
+  }
+  Status decode(std::size_t ordinal, const Parts& parts) {
+    const PackedChunk& chunk = reader.chunks()[ordinal];
+    const std::vector<std::byte> bytes = get(key);
+    raw.assign(chunk.raw_bytes, std::byte{0});
+    compress::Decompressor decompressor;
+    return reader.decode_parts(ordinal, ByteSpan(bytes).subspan(chunk.offset, chunk.stored_bytes),
+                               decompressor, raw, parts);
+  }
+  // What is wrong with it; empty when nothing is.
+  std::string complaint(std::size_t ordinal, const Parts& parts) {
+    const Status decoded = decode(ordinal, parts);
+    if (decoded) return "";
+    EXPECT_EQ(code_of(decoded), ErrorCode::corrupt);
+    EXPECT_THAT(decoded.error().message(), HasSubstr(key));
+    return decoded.error().message();
+  }
+};
+
+TEST(PackParts, OfASoundChunkAreDecoded) {
+  PartsFixture fixture;
+  EXPECT_EQ(fixture.complaint(1, {{0, 2'048}, {7'168, 1'024}}), "");
+  EXPECT_EQ(text_of(fixture.raw), fixture.chunks[1].bytes);
+  EXPECT_EQ(fixture.complaint(1, {{0, 8'192}}), "");
+  EXPECT_EQ(fixture.complaint(1, {}), "");
+}
+
+TEST(PackParts, DamagedPageOfOneIsCorrupt) {
+  for (const std::uint64_t at : {2'048U, 3'000U, 4'095U}) {
+    PartsFixture fixture;
+    fixture.damage_chunk(1, at);
+    const std::size_t page = at / 1'024;
+    EXPECT_THAT(fixture.complaint(1, {{2'048, 2'048}}),
+                HasSubstr(format("page {} of chunk 1 is not what its tag says", page)));
+    EXPECT_THAT(fixture.complaint(1, {{0, 1'024}, {1'024 * page, 1'024}}),
+                HasSubstr(format("page {} of chunk 1", page)));
+  }
+}
+
+TEST(PackParts, DamagedPageThatIsNotWantedDoesNotMatter) {
+  PartsFixture fixture;
+  for (const std::uint64_t at : {2'047U, 4'096U, 8'191U}) fixture.damage_chunk(1, at);
+  EXPECT_EQ(fixture.complaint(1, {{2'048, 2'048}, {5'120, 1'024}}), "");
+  const std::string raw(text_of(fixture.raw));
+  EXPECT_EQ(raw.substr(2'048, 2'048), fixture.chunks[1].bytes.substr(2'048, 2'048));
+  EXPECT_EQ(raw.substr(5'120, 1'024), fixture.chunks[1].bytes.substr(5'120, 1'024));
+}
+
+TEST(PackParts, PageInThePlaceOfAnotherIsCorrupt) {
+  PartsFixture fixture;
+  std::vector<std::byte> bytes = fixture.get(fixture.key);
+  const auto first = bytes.begin() + static_cast<std::ptrdiff_t>(fixture.offset_of(1, 0));
+  std::copy(first, first + 1'024, first + 1'024);
+  fixture.overwrite(fixture.key, bytes);
+  EXPECT_EQ(fixture.complaint(1, {{0, 1'024}}), "");
+  EXPECT_THAT(fixture.complaint(1, {{1'024, 1'024}}), HasSubstr("page 1 of chunk 1"));
+}
+
+TEST(PackParts, ShortLastPageIsVerifiedAsFarAsItReaches) {
+  PartsFixture fixture;
+  EXPECT_EQ(fixture.complaint(0, {{2'048, 952}}), "");
+  EXPECT_EQ(fixture.complaint(0, {{1'024, 1'976}}), "");
+  fixture.damage_chunk(0, 2'999);
+  EXPECT_THAT(fixture.complaint(0, {{2'048, 952}}), HasSubstr("page 2 of chunk 0"));
+  EXPECT_THAT(fixture.complaint(0, {{1'024, 1'976}}), HasSubstr("page 2 of chunk 0"));
+  EXPECT_EQ(fixture.complaint(0, {{1'024, 1'024}}), "");
+}
+
+TEST(PackParts, OneThatReachesBeyondTheChunkIsCorrupt) {
+  PartsFixture fixture;
+  const PackReader::Part beyond[] = {{0, 3'001}, {2'048, 953},        {3'072, 0},
+                                     {3'072, 1}, {1'024, UINT64_MAX}, {UINT64_MAX - 1'023, 1'024}};
+  for (const PackReader::Part& part : beyond) {
+    EXPECT_THAT(fixture.complaint(0, {part}), HasSubstr("chunk 0 is too short")) << part.offset;
+    EXPECT_THAT(fixture.complaint(0, {{0, 1'024}, part}), HasSubstr("chunk 0 is too short"));
+  }
+}
+
+TEST(PackParts, OfAChunkThatDoesNotDecodeAreCorrupt) {
+  RepositoryFixture fixture;
+  auto compressor = compress::Compressor::open({compress::Codec::zstd, 1}).value();
+  const TestChunk packed = fixture.chunk(std::string(4'096, 'x'));
+  std::vector<std::byte> memory(compress::compressed_size_max(packed.bytes.size()));
+  const auto compressed = compressor.compress(bytes_of(packed.bytes), memory).value();
+  EncodedChunk chunk = encoded(packed);
+  chunk.codec = compressed.codec;
+  chunk.stored = compressed.bytes;
+  PackWriter writer = PackWriter::open(fixture.cluster, kLease, fixture.random).value();
+  ASSERT_TRUE(writer.append(chunk));
+  const PackReader reader = PackReader::open(fixture.cluster, writer.finish().value().ref).value();
+  std::vector<std::byte> raw(4'096);
+  compress::Decompressor decompressor;
+  const PackReader::Part parts[] = {{1'024, 1'024}};
+  std::vector<std::byte> stored(compressed.bytes.begin(), compressed.bytes.end());
+  EXPECT_TRUE(reader.decode_parts(0, stored, decompressor, raw, parts));
+  EXPECT_EQ(text_of(raw), packed.bytes);
+  stored[0] ^= std::byte{1};
+  const Status decoded = reader.decode_parts(0, stored, decompressor, raw, parts);
+  ASSERT_EQ(code_of(decoded), ErrorCode::corrupt);
+  EXPECT_THAT(decoded.error().message(), HasSubstr("chunk 0"));
+}
+
 // A footer is bound to its pack by the name in its checksum; these have a good checksum and say
 // what cannot be. Offsets are within the first entry: id 0, offset 32, stored 40, raw 44, codec 48,
 // kind 49, page size 50, reserved 51.

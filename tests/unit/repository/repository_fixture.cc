@@ -63,8 +63,10 @@ FinishedPack RepositoryFixture::write_pack(const std::vector<TestChunk>& chunks,
   return writer.finish().value();
 }
 
-void RepositoryFixture::write_run(const RunRef& ref, const std::vector<FinishedPack>& packs) const {
+void RepositoryFixture::write_run(const RunRef& ref, const std::vector<FinishedPack>& packs,
+                                  std::vector<RunRef> superseded) const {
   IndexRunContent content;
+  content.superseded = std::move(superseded);
   for (const FinishedPack& pack : packs) {
     const auto number = static_cast<std::uint32_t>(content.packs.size());
     content.packs.push_back(

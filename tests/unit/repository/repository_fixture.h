@@ -55,7 +55,8 @@ class RepositoryFixture {
   // Writes one pack, every chunk stored as it is.
   FinishedPack write_pack(const std::vector<TestChunk>& chunks, const std::string& lease = kLease);
   // Writes a run that lists these packs.
-  void write_run(const RunRef& ref, const std::vector<FinishedPack>& packs) const;
+  void write_run(const RunRef& ref, const std::vector<FinishedPack>& packs,
+                 std::vector<RunRef> superseded = {}) const;
 
  private:
   std::unique_ptr<Repository> repository_;
