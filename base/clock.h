@@ -1,7 +1,8 @@
 // Time behind an interface, so that tests decide what it is.
 //
 // Units:    wall time in microseconds since the Unix epoch (UTC); monotonic time in nanoseconds
-// since an arbitrary start. Threads:  every function may be called from any thread.
+//           since an arbitrary start.
+// Threads:  every function may be called from any thread.
 #pragma once
 
 #include <chrono>

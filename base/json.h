@@ -1,8 +1,9 @@
 // A JSON value, parser and printer; nlohmann-json stays behind json.cc.
 //
 // Memory:   a value owns its children; parsing is bounded by the size of the text and
-// kJsonDepthMax. Threads:  values, no sharing. Errors:   corrupt (not JSON, nested too deeply, a
-// member missing or of another type).
+//           kJsonDepthMax.
+// Threads:  values, no sharing.
+// Errors:   corrupt (not JSON, nested too deeply, a member missing or of another type).
 #pragma once
 
 #include <cstdint>

@@ -9,8 +9,10 @@
 // Units:    block numbers count within the relation fork.
 // Memory:   one buffer for reading again.
 // Threads:  one owner at a time; check() blocks up to 55 ms per region with a wrong page, on the
-// reader's own thread. Errors:   io of reading again. Source:   PostgreSQL's basebackup.c
-// (verify_page_checksum), stricter where its comment says it hopes for the best.
+//           reader's own thread.
+// Errors:   io of reading again.
+// Source:   PostgreSQL's basebackup.c (verify_page_checksum), stricter where its comment says it
+//           hopes for the best.
 #pragma once
 
 #include <functional>

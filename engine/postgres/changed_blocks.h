@@ -6,9 +6,10 @@
 // order nor repetition matters: the sets of parts of the WAL, merged, are that of the whole.
 //
 // Units:    blocks count from the beginning of their fork, across its files; a leaf is 512 of them.
-// Memory:   for each leaf touched at most 96 bytes, one and a half bits per block; for each
-// fork 64. A cluster of 10 TiB of which every leaf is touched takes 250 MiB. Threads:  one owner at
-// a time while it is added to; const functions from any thread. Errors:   none.
+// Memory:   for each leaf touched at most 96 bytes, one and a half bits per block; for each fork
+//           64. A cluster of 10 TiB of which every leaf is touched takes 250 MiB.
+// Threads:  one owner at a time while it is added to; const functions from any thread.
+// Errors:   none.
 #pragma once
 
 #include <algorithm>

@@ -1,7 +1,8 @@
 // One libpq connection.
 //
 // Memory:   a result is held whole, twice for a moment; one larger than kResultSizeMaxBytes is
-// refused. Threads:  one owner at a time; cancel() from any thread and from a signal handler.
+//           refused.
+// Threads:  one owner at a time; cancel() from any thread and from a signal handler.
 // Errors:   server_state (unreachable, refused, or the server's own error, first line of its
 //           message), interrupted (cancel() ended a query), permission (the role lacks a right),
 //           usage (a connection string that cannot be parsed).

@@ -249,7 +249,9 @@ Status Index::merge_into(IndexRunContent& content) const {
 Status Index::add_run(const RunRef& run) {
   auto opened = std::make_unique<IndexRun>(HAUL_TRY(IndexRun::open(cluster_, run)));
   const std::unique_lock lock(mutex_);
+  // Others are listed already, or are not there: the run may have taken over what another says.
   for (const IndexedPack& pack : opened->packs()) {
+    if (pack.ref.lease != run.lease) continue;
     listed_.emplace(pack.ref.name, std::pair(pack.ref.lease, pack.size_bytes));
   }
   const std::vector<RunRef>& superseded = opened->superseded();

@@ -7,8 +7,10 @@
 //
 // Units:    sizes are bytes.
 // Memory:   the runs' directories, their blocks that were used last, plus 48 bytes per chunk of
-// packs without a run. Threads:  find(), may_hold() and add_run() from any thread. Errors:   io,
-// permission; damage is no error here but a finding. Format:   docs/format.md, "Index runs".
+//           packs without a run.
+// Threads:  find(), may_hold() and add_run() from any thread.
+// Errors:   io, permission; damage is no error here but a finding.
+// Format:   docs/format.md, "Index runs".
 #pragma once
 
 #include <memory>

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <bit>
-#include <iterator>
 #include <map>
+#include <tuple>
 
 #include "engine/repository/findings.h"
 
@@ -20,7 +20,9 @@ class Merger {
  public:
   Merger(const std::set<RunRef>& listed, IndexRunContent& content)
       : listed_(listed), content_(content) {
-    std::ranges::sort(content_.entries, {}, &RunEntry::id);
+    std::ranges::sort(content_.entries, {},
+                      [](const RunEntry& e) { return std::tie(e.id, e.pack, e.ordinal); });
+    forget_repetitions();
     for (std::uint32_t i = 0; i < content_.packs.size(); ++i) {
       numbers_[content_.packs[i].ref] = i;
     }
@@ -58,10 +60,21 @@ class Merger {
     content_.entries.insert(content_.entries.end(), entries.begin(), entries.end());
     std::ranges::inplace_merge(content_.entries, content_.entries.begin() + middle, {},
                                &RunEntry::id);
-    content_.superseded.push_back(run.ref());
-    std::ranges::copy_if(run.superseded(), std::back_inserter(content_.superseded),
-                         [this](const RunRef& ref) { return listed_.contains(ref); });
+    forget_repetitions();
+    supersede(run.ref());
+    for (const RunRef& ref : run.superseded()) {
+      if (listed_.contains(ref)) supersede(ref);
+    }
     return ok();
+  }
+
+  void forget_repetitions() {
+    const auto [first, end] = std::ranges::unique(content_.entries, {}, &RunEntry::id);
+    content_.entries.erase(first, end);
+  }
+
+  void supersede(const RunRef& ref) {
+    if (superseded_.insert(ref).second) content_.superseded.push_back(ref);
   }
 
   bool is_compatible(const IndexRun& run, const std::vector<RunEntry>& entries) const {
@@ -96,6 +109,7 @@ class Merger {
   const std::set<RunRef>& listed_;
   IndexRunContent& content_;
   std::map<PackRef, std::uint32_t> numbers_;
+  std::set<RunRef> superseded_;
 };
 
 }  // namespace

@@ -28,7 +28,9 @@ Error interrupted() { return {ErrorCode::interrupted, "interrupted"}; }
 Status BatchPlanner::run() {
   HAUL_TRY(for_each_file(*context_.chunks, *context_.plan,
                          [this](const TreeEntry& entry) { return place(entry); }));
-  if (batch_ != nullptr) hand_on();
+  for (Batch** batch : {&small_files_, &large_files_}) {
+    if (*batch != nullptr) hand_on(*batch);
+  }
   return ok();
 }
 
@@ -47,12 +49,21 @@ Status BatchPlanner::place(const TreeEntry& entry) {
   return is_small ? place_small(file, map) : place_large(file, map);
 }
 
-Status BatchPlanner::take_free_batch(Batch::Kind kind) {
-  const auto batch = context_.free->pop();
-  if (!batch) return interrupted();
-  batch_ = *batch;
-  batch_->kind = kind;
-  batch_->is_compared = context_.is_delta;
+Status BatchPlanner::make_room(Batch*& batch, Batch::Kind kind, std::uint64_t size_bytes,
+                               bool is_compared) {
+  const std::size_t leaves_max =
+      kind == Batch::Kind::small_files ? kSmallFilesMax : kLeavesPerBatch;
+  if (batch != nullptr &&
+      (batch->leaves.size() == leaves_max || batch->is_compared != is_compared ||
+       batch->memory.size_bytes() - batch->used_bytes < size_bytes)) {
+    hand_on(batch);
+  }
+  if (batch != nullptr) return ok();
+  const auto free = context_.free->pop();
+  if (!free) return interrupted();
+  batch = *free;
+  batch->kind = kind;
+  batch->is_compared = is_compared;
   return ok();
 }
 
@@ -68,28 +79,21 @@ Status BatchPlanner::place_small(const std::shared_ptr<PlacedFile>& file,
     }
     leaf = std::move(read).take();
   }
-  const std::uint64_t room = rounded_up(file->size_bytes, kSmallFileAlignment);
-  if (batch_ != nullptr && (batch_->leaves.size() == kSmallFilesMax ||
-                            batch_->memory.size_bytes() - batch_->used_bytes < room)) {
-    hand_on();
-  }
-  if (batch_ == nullptr) HAUL_TRY(take_free_batch(Batch::Kind::small_files));
+  HAUL_TRY(make_room(small_files_, Batch::Kind::small_files,
+                     rounded_up(file->size_bytes, kSmallFileAlignment), context_.is_delta));
   PlacedLeaf placed;
   placed.file = file;
-  return add_leaf(std::move(placed), std::move(leaf),
+  return add_leaf(*small_files_, std::move(placed), std::move(leaf),
                   {file->size_bytes, map.shape().page_size_bytes, map.shape().chunk_pages});
 }
 
 Status BatchPlanner::place_large(const std::shared_ptr<PlacedFile>& file,
                                  const FileMapReader& map) {
   HAUL_TRY(open_large(*file));
-  // The small files of before wait meanwhile.
-  Batch* const small_files = std::exchange(batch_, nullptr);
   for (std::uint64_t leaf = 0; leaf < map.shape().leaves(); ++leaf) {
     if (context_.stop.stop_requested()) return interrupted();
     HAUL_TRY(place_leaf_of_large(file, map, leaf));
   }
-  batch_ = small_files;
   return ok();
 }
 
@@ -123,44 +127,43 @@ Status BatchPlanner::place_leaf_of_large(const std::shared_ptr<PlacedFile>& file
     context_.leaf_done(file, shape.size_bytes);
     return ok();
   }
-  HAUL_TRY(take_free_batch(Batch::Kind::leaf_of_large_file));
+  HAUL_TRY(make_room(large_files_, Batch::Kind::large_files, io::whole_blocks(shape.size_bytes),
+                     is_on_disk));
   PlacedLeaf placed;
   placed.file = file;
   placed.number = leaf;
   placed.offset = offset;
-  batch_->is_compared = is_on_disk;
-  HAUL_TRY(add_leaf(std::move(placed), std::move(read).take(), shape));
-  hand_on();
-  return ok();
+  return add_leaf(*large_files_, std::move(placed), std::move(read).take(), shape);
 }
 
-Status BatchPlanner::add_leaf(PlacedLeaf leaf, MapLeaf map, const LeafShape& shape) {
-  const bool is_direct = batch_->kind == Batch::Kind::leaf_of_large_file;
+Status BatchPlanner::add_leaf(Batch& batch, PlacedLeaf leaf, MapLeaf map, const LeafShape& shape) {
+  const bool is_direct = batch.kind == Batch::Kind::large_files;
   leaf.size_bytes = shape.size_bytes;
-  leaf.bytes = batch_->memory.bytes().subspan(
-      batch_->used_bytes, is_direct ? io::whole_blocks(shape.size_bytes) : shape.size_bytes);
+  leaf.bytes = batch.memory.bytes().subspan(
+      batch.used_bytes, is_direct ? io::whole_blocks(shape.size_bytes) : shape.size_bytes);
   std::ranges::fill(leaf.bytes.subspan(shape.size_bytes), std::byte{0});
   leaf.extents.resize(map.extents.size());
   leaf.written = written_ranges(map, shape);
   leaf.shape = shape;
-  batch_->used_bytes += rounded_up(shape.size_bytes, kSmallFileAlignment);
+  batch.used_bytes +=
+      is_direct ? leaf.bytes.size() : rounded_up(shape.size_bytes, kSmallFileAlignment);
   std::vector<ChunkUse> uses;
-  if (batch_->is_compared) {
+  if (batch.is_compared) {
     leaf.map = std::move(map);
   } else {
     fill_holes(map, shape, leaf.bytes.first(shape.size_bytes), leaf.extents);
     uses = chunk_uses(map, shape);
   }
-  const std::size_t number = batch_->leaves.size();
-  batch_->leaves.push_back(std::move(leaf));
+  const std::size_t number = batch.leaves.size();
+  batch.leaves.push_back(std::move(leaf));
   for (ChunkUse& use : uses) {
-    HAUL_TRY(locator_.add(*batch_, number, std::move(use), shape.chunk_bytes()));
+    HAUL_TRY(locator_.add(batch, number, std::move(use), shape.chunk_bytes()));
   }
   return ok();
 }
 
-void BatchPlanner::hand_on() {
-  Batch* const batch = std::exchange(batch_, nullptr);
+void BatchPlanner::hand_on(Batch*& filled) {
+  Batch* const batch = std::exchange(filled, nullptr);
   if (batch->is_compared) {
     context_.unread(batch);
     return;

@@ -54,15 +54,18 @@ class BatchPlanner {
   Status open_large(PlacedFile& file);
   Status place_leaf_of_large(const std::shared_ptr<PlacedFile>& file,
                              const repository::FileMapReader& map, std::uint64_t leaf);
-  Status take_free_batch(Batch::Kind kind);
+  // Makes room in a batch for a leaf.
+  Status make_room(Batch*& batch, Batch::Kind kind, std::uint64_t size_bytes, bool is_compared);
   // Adds a leaf to the batch; zero bytes are a leaf as well.
-  Status add_leaf(PlacedLeaf leaf, repository::MapLeaf map, const LeafShape& shape);
-  void hand_on();
+  Status add_leaf(Batch& batch, PlacedLeaf leaf, repository::MapLeaf map, const LeafShape& shape);
+  void hand_on(Batch*& batch);
 
   const Context context_;
   ChunkLocator locator_;
   std::size_t files_ = 0;
-  Batch* batch_ = nullptr;  // being filled
+  // Being filled; null: none.
+  Batch* small_files_ = nullptr;
+  Batch* large_files_ = nullptr;
 };
 
 }  // namespace haul::restore

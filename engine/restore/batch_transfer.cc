@@ -96,10 +96,12 @@ void BatchTransfer::begin_comparing(Batch* batch) {
     context_.read_small(batch);
     return;
   }
-  const std::uint64_t end = batch->leaves[0].bytes.size();
-  for (std::uint64_t at = 0; at < end; at += kPieceBytesMax) {
-    leaf_reads_.push_back({batch, at, std::min(kPieceBytesMax, end - at)});
-    ++batch->disk_reads_left;
+  for (std::size_t leaf = 0; leaf < batch->leaves.size(); ++leaf) {
+    const std::uint64_t end = batch->leaves[leaf].bytes.size();
+    for (std::uint64_t at = 0; at < end; at += kPieceBytesMax) {
+      leaf_reads_.push_back({batch, leaf, at, std::min(kPieceBytesMax, end - at)});
+      ++batch->disk_reads_left;
+    }
   }
 }
 
@@ -122,13 +124,13 @@ void BatchTransfer::begin_writes(Batch* batch) {
     context_.small_files(batch);
     return;
   }
-  const PlacedLeaf& leaf = batch->leaves[0];
   batch->writes_left = 0;
-  if (!context_.losses->is_survey()) {
-    for (const ByteRange& range : leaf.written) {
+  for (std::size_t leaf = 0; leaf < batch->leaves.size(); ++leaf) {
+    if (context_.losses->is_survey()) break;
+    for (const ByteRange& range : batch->leaves[leaf].written) {
       const std::uint64_t end = range.offset + range.size_bytes;
       for (std::uint64_t at = range.offset; at < end; at += kPieceBytesMax) {
-        writes_.push_back({batch, at, std::min(kPieceBytesMax, end - at)});
+        writes_.push_back({batch, leaf, at, std::min(kPieceBytesMax, end - at)});
         ++batch->writes_left;
       }
     }
@@ -138,7 +140,7 @@ void BatchTransfer::begin_writes(Batch* batch) {
 
 void BatchTransfer::end_batch(Batch* batch) {
   --batches_left_;
-  context_.leaf_done(batch->leaves[0]);
+  for (const PlacedLeaf& leaf : batch->leaves) context_.leaf_done(leaf);
   batch->clear();
   context_.free->push_now(batch);
 }
@@ -156,7 +158,7 @@ void BatchTransfer::submit_pieces(std::deque<Piece>& pieces, Operation::Kind kin
   while (!pieces.empty() && !free_tags_.empty()) {
     const Piece piece = pieces.front();
     pieces.pop_front();
-    const PlacedLeaf& leaf = piece.batch->leaves[0];
+    const PlacedLeaf& leaf = piece.batch->leaves[piece.leaf];
     submit({of_ring, leaf.file->file.get(), leaf.offset + piece.offset,
             leaf.bytes.subspan(piece.offset, piece.size_bytes)},
            {kind, piece, {}, nullptr});
@@ -209,7 +211,7 @@ void BatchTransfer::complete_pack_read(const Operation& operation, Result<std::s
 
 // What cannot be read is rewritten.
 void BatchTransfer::complete_leaf_read(const Piece& piece, Result<std::size_t> outcome) {
-  PlacedLeaf& leaf = piece.batch->leaves[0];
+  PlacedLeaf& leaf = piece.batch->leaves[piece.leaf];
   if (outcome) {
     std::ranges::fill(leaf.bytes.subspan(piece.offset, piece.size_bytes).subspan(*outcome),
                       std::byte{0});

@@ -86,6 +86,7 @@ class BatchTransfer {
   // Of a leaf of a large file.
   struct Piece {
     Batch* batch = nullptr;
+    std::size_t leaf = 0;      // in the batch
     std::uint64_t offset = 0;  // in the leaf
     std::size_t size_bytes = 0;
   };

@@ -22,6 +22,7 @@ namespace {
 constexpr std::size_t kBatchesMax = 32;
 constexpr std::size_t kBatchesMin = 4;
 constexpr std::size_t kBatchBytesMin = 64 * 1024;
+constexpr std::size_t kBatchBytes = 16 << 20;  // of more than one leaf
 // Most chunks of the last of many backups are small, and lie apart.
 constexpr std::size_t kReadBuffersMax = 64;
 constexpr std::size_t kReadBuffersMin = 16;
@@ -42,7 +43,9 @@ class Placer {
         crcs_(plan.files),
         losses_(context.target == nullptr ? Losses::Purpose::survey : Losses::Purpose::restore),
         free_(kBatchesMax, first_error_.stop_token()) {
-    const std::size_t batch_bytes = std::max(kBatchBytesMin, io::whole_blocks(plan.leaf_bytes_max));
+    const std::size_t leaf_bytes = std::max(kBatchBytesMin, io::whole_blocks(plan.leaf_bytes_max));
+    const std::size_t batch_bytes =
+        leaf_bytes * std::clamp(kBatchBytes / leaf_bytes, std::size_t{1}, kLeavesPerBatch);
     const std::size_t batches =
         std::clamp(kPlaceMemoryBytes / 3 * 2 / batch_bytes, kBatchesMin, kBatchesMax);
     for (std::size_t i = 0; i < batches; ++i) {

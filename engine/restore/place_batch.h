@@ -1,7 +1,8 @@
 // What travels through a restore: a batch of leaves that are put together in one piece of memory.
 //
-// A batch holds one leaf of a large file, or many small files whole. There is a fixed number of
-// batches, and of buffers for what is read of packs: they alone bound the memory of a restore.
+// A batch holds some leaves of large files, or many small files whole: what was stored together is
+// then read together, chunks of neighbouring leaves too. There is a fixed number of batches, and of
+// buffers for what is read of packs: they alone bound the memory of a restore.
 //
 // Units:    sizes and offsets are bytes.
 // Threads:  a batch has one owner at a time (planner, transfer, finisher), but for its chunks, each
@@ -26,6 +27,8 @@
 
 namespace haul::restore {
 
+// Of large files, in a batch.
+inline constexpr std::size_t kLeavesPerBatch = 4;
 // Smaller files are written through the page cache: a direct write each would wait for the device.
 inline constexpr std::uint64_t kLargeSizeMinBytes = 1 << 20;
 
@@ -95,7 +98,7 @@ struct ReadBuffer {
 struct Batch {
   explicit Batch(std::size_t size_bytes) : memory(size_bytes) {}
 
-  enum class Kind { small_files, leaf_of_large_file } kind = Kind::small_files;
+  enum class Kind { small_files, large_files } kind = Kind::small_files;
   io::AlignedBuffer memory;
   std::size_t used_bytes = 0;
   std::vector<PlacedLeaf> leaves;

@@ -500,6 +500,25 @@ TEST(SmallBackups, DamagedBlockOfARunThatTookOverOthersLosesNothing) {
   EXPECT_THAT(backups.findings.lines(), ElementsAre(HasSubstr("block 0 is damaged")));
 }
 
+// The backup's first run takes over the seven that are there, and with them what they say of it.
+TEST(SmallBackups, PackThatIsLostIsNotReliedUponOnceItsRunIsTakenOver) {
+  SmallBackups backups;
+  backups.back_up(7);
+  const TestChunk& lost = backups.chunks[2];
+  const PackRef pack = backups.index->find(backups.chunks[2].id).value().at(0).pack;
+  ASSERT_TRUE(backups.store().remove(backups.cluster.layout.pack(pack)));
+  backups.cluster.parameters.pack_size_bytes = 1;  // every chunk fills a pack
+  const auto index = Index::open(backups.cluster, backups.findings).value();
+  ChunkWriter writer(backups.cluster, *index, backups.lease(8), backups.random);
+  ASSERT_FALSE(writer.find(lost.id).value());
+  PackStream stream(writer);
+  for (std::size_t i = 0; i < ChunkWriter::kPacksPerRun; ++i) {
+    ASSERT_TRUE(stream.append(testing::encoded(backups.chunk(pattern(64, 100 + i)))));
+  }
+  ASSERT_EQ(writer.statistics().index_runs, 1U);
+  EXPECT_FALSE(writer.find(lost.id).value());
+}
+
 TEST(SmallBackups, DeviceThatFailsWhileRunsAreMergedFailsTheBackup) {
   SmallBackups backups;
   backups.back_up(7);

@@ -258,6 +258,23 @@ TEST(Index, WhatAnAddedRunHasSupersededIsSupersededByTheRunThatTakesItOver) {
   EXPECT_THAT(content.superseded, Contains(RunRef{kLease, 1}));
 }
 
+// It holds what an older run holds, of which not every pack is there any more.
+TEST(Index, PackThatWasNotListedIsNoDedupTargetOfAnAddedRunEither) {
+  IndexFixture fixture;
+  const FinishedPack lost = fixture.write_pack({fixture.chunks[0]});
+  const FinishedPack other = fixture.write_pack({fixture.chunk(pattern(100, 3))});
+  fixture.write_run({kLease, 1}, {lost, other});
+  ASSERT_TRUE(fixture.store().remove(fixture.cluster.layout.pack(lost.ref)));
+  const auto index = fixture.open();
+  ASSERT_FALSE(index->find_dedup_target(fixture.chunks[0].id).value());
+  const FinishedPack own = fixture.write_pack({fixture.chunks[1]}, kOtherLease);
+  fixture.write_run({kOtherLease, 1}, {own, lost, other}, {{kLease, 1}});
+  ASSERT_TRUE(index->add_run({kOtherLease, 1}));
+  EXPECT_FALSE(index->listed_size(lost.ref));
+  EXPECT_FALSE(index->find_dedup_target(fixture.chunks[0].id).value());
+  EXPECT_EQ(index->find_dedup_target(fixture.chunks[1].id).value(), (ChunkLocation{own.ref, 0}));
+}
+
 // Runs 1 to 3, each of which holds what the ones before it hold.
 struct SupersededFixture : IndexFixture {
   std::vector<FinishedPack> packs{write_pack({chunks[0]}), write_pack({chunks[1]}),
