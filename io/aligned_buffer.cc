@@ -1,5 +1,7 @@
 #include "io/aligned_buffer.h"
 
+#include <sys/mman.h>
+
 #include <cstdlib>
 #include <cstring>
 #include <utility>
@@ -8,12 +10,28 @@
 
 namespace haul::io {
 
+namespace {
+
+// Pages that the kernel gives are zeros without being touched.
+constexpr std::size_t kMappedBytesMin = 128 * 1024;
+
+std::byte* allocate(std::size_t size_bytes) {
+  if (size_bytes < kMappedBytesMin) {
+    void* const bytes = std::aligned_alloc(kDirectAlignment, size_bytes);
+    HAUL_ASSERT(bytes != nullptr);
+    return static_cast<std::byte*>(std::memset(bytes, 0, size_bytes));
+  }
+  void* const bytes =
+      ::mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  HAUL_ASSERT(bytes != MAP_FAILED);
+  return static_cast<std::byte*>(bytes);
+}
+
+}  // namespace
+
 AlignedBuffer::AlignedBuffer(std::size_t size_bytes) : size_bytes_(whole_blocks(size_bytes)) {
   if (size_bytes_ == 0) return;
-  auto* bytes = static_cast<std::byte*>(std::aligned_alloc(kDirectAlignment, size_bytes_));
-  HAUL_ASSERT(bytes != nullptr);
-  std::memset(bytes, 0, size_bytes_);
-  data_.reset(bytes);
+  data_ = {allocate(size_bytes_), Free{size_bytes_}};
 }
 
 AlignedBuffer::AlignedBuffer(AlignedBuffer&& other) noexcept
@@ -25,7 +43,13 @@ AlignedBuffer& AlignedBuffer::operator=(AlignedBuffer&& other) noexcept {
   return *this;
 }
 
-void AlignedBuffer::Free::operator()(std::byte* p) const { std::free(p); }
+void AlignedBuffer::Free::operator()(std::byte* p) const {
+  if (size_bytes < kMappedBytesMin) {
+    std::free(p);
+  } else {
+    HAUL_ASSERT(::munmap(p, size_bytes) == 0);
+  }
+}
 
 BufferPool::Lease::Lease(Lease&& other) noexcept
     : pool_(std::exchange(other.pool_, nullptr)), buffer_(std::move(other.buffer_)) {}

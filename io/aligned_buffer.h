@@ -27,7 +27,7 @@ constexpr std::size_t whole_blocks(std::size_t size_bytes) {
 class AlignedBuffer {
  public:
   AlignedBuffer() = default;
-  // Zeroed. Running out of memory ends the program, as everywhere.
+  // Zeroed; a large one takes memory only where it is used. Running out of memory ends the program, as everywhere.
   explicit AlignedBuffer(std::size_t size_bytes);
   // What was moved from is empty.
   AlignedBuffer(AlignedBuffer&& other) noexcept;
@@ -39,6 +39,7 @@ class AlignedBuffer {
 
  private:
   struct Free {
+    std::size_t size_bytes;
     void operator()(std::byte* p) const;
   };
   std::unique_ptr<std::byte, Free> data_;

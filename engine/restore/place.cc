@@ -46,14 +46,15 @@ class Placer {
     const std::size_t leaf_bytes = std::max(kBatchBytesMin, io::whole_blocks(plan.leaf_bytes_max));
     const std::size_t batch_bytes =
         leaf_bytes * std::clamp(kBatchBytes / leaf_bytes, std::size_t{1}, kLeavesPerBatch);
-    const std::size_t batches =
-        std::clamp(kPlaceMemoryBytes / 3 * 2 / batch_bytes, kBatchesMin, kBatchesMax);
+    // A small cluster has no use for much: what is registered with a ring costs time.
+    const std::size_t useful = std::min<std::uint64_t>(kPlaceMemoryBytes / 3, plan.bytes);
+    const std::size_t batches = std::clamp(useful * 2 / batch_bytes, kBatchesMin, kBatchesMax);
     for (std::size_t i = 0; i < batches; ++i) {
       batches_.push_back(std::make_unique<Batch>(batch_bytes));
       free_.push_now(batches_.back().get());
     }
     const std::size_t buffers =
-        std::clamp(kPlaceMemoryBytes / 3 / read_bytes_max(), kReadBuffersMin, kReadBuffersMax);
+        std::clamp(useful / read_bytes_max(), kReadBuffersMin, kReadBuffersMax);
     for (std::size_t i = 0; i < buffers; ++i) {
       read_buffers_.push_back(std::make_unique<ReadBuffer>(read_bytes_max()));
     }
