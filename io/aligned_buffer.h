@@ -27,7 +27,8 @@ constexpr std::size_t whole_blocks(std::size_t size_bytes) {
 class AlignedBuffer {
  public:
   AlignedBuffer() = default;
-  // Zeroed; a large one takes memory only where it is used. Running out of memory ends the program, as everywhere.
+  // Zeroed; a large one takes memory only where it is used. Running out of memory ends the program,
+  // as everywhere.
   explicit AlignedBuffer(std::size_t size_bytes);
   // What was moved from is empty.
   AlignedBuffer(AlignedBuffer&& other) noexcept;

@@ -65,7 +65,8 @@ Result<wal::ChangeWindowRequest> window_request(const ChangesSince& since) {
                             control.wal_segment_size_bytes, control.wal_block_size_bytes};
   request.route.lineage = HAUL_TRY(lineage_of(since));
   request.route.wal_directory = &since.preflight->source->wal_directory();
-  request.workers = since.workers;
+  // Each of them waits for the device now and then.
+  request.workers = 2 * since.workers;
   request.stop = since.stop;
   return request;
 }

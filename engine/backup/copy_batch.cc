@@ -12,7 +12,7 @@ namespace {
 // Above what any codec adds to a chunk of its own.
 constexpr std::size_t kChunkEncodingReserveBytes = 256;
 // A device reads so much more in the time that another operation takes it.
-constexpr std::size_t kGapBytesMax = 32 * 1024;
+constexpr std::size_t kGapBytesMax = 8 * 1024;
 
 // Pages between two runs that lie near each other, and whole blocks of pages that are smaller.
 void fill_gaps(repository::PageSet& pages, std::size_t count, std::size_t page_size_bytes) {
