@@ -47,6 +47,11 @@ Result<ChunkBytes> ChunkReader::read(ChunkKind kind, const ChunkId& id,
     HAUL_TRY(index_->load_packs_without_run());
     bytes = HAUL_TRY(read_any(HAUL_TRY(index_->find(id)), attempt));
   }
+  if (!bytes) {
+    // What came back wrong may come back right when it is asked for again.
+    attempt.tried.clear();
+    bytes = HAUL_TRY(read_any(HAUL_TRY(index_->find(id)), attempt));
+  }
   if (bytes) return bytes;
   std::string failures;
   ErrorCode code = ErrorCode::corrupt;
@@ -89,6 +94,10 @@ Result<ChunkBytes> ChunkReader::read_any(const std::vector<ChunkLocation>& locat
     attempt.tried.push_back(location);
     auto bytes = read_at(location, attempt);
     if (bytes || !concerns_one_copy(bytes.error())) return bytes;
+    const bool is_known = std::ranges::any_of(attempt.failures, [&](const Error& known) {
+      return known.message() == bytes.error().message();
+    });
+    if (is_known) continue;
     findings_->add(bytes.error().message());
     attempt.failures.push_back(std::move(bytes).take_error());
   }
