@@ -483,6 +483,47 @@ TEST(ChunkReader, EveryDamagedCopyIsNamedInTheFailure) {
   for (const std::string& key : keys) EXPECT_THAT(read.error().message(), HasSubstr(key));
 }
 
+// Of every read at one place it spoils the first.
+class SpoilingStore final : public support::ForwardingStore {
+ public:
+  SpoilingStore(io::ObjectStore& inner, std::uint64_t offset)
+      : ForwardingStore(inner), offset_(offset) {}
+
+  Result<std::unique_ptr<io::ObjectReader>> open(const std::string& key) override {
+    return std::make_unique<SpoilingReader>(HAUL_TRY(inner().open(key)), offset_);
+  }
+
+ private:
+  class SpoilingReader final : public io::ObjectReader {
+   public:
+    SpoilingReader(std::unique_ptr<io::ObjectReader> inner, std::uint64_t offset)
+        : inner_(std::move(inner)), offset_(offset) {}
+    std::uint64_t size_bytes() const override { return inner_->size_bytes(); }
+    Status read_at(std::uint64_t offset, MutableByteSpan into) override {
+      HAUL_TRY(inner_->read_at(offset, into));
+      if (offset == offset_ && !std::exchange(spoiled_, true)) into[0] ^= std::byte{1};
+      return ok();
+    }
+
+   private:
+    const std::unique_ptr<io::ObjectReader> inner_;
+    const std::uint64_t offset_;
+    bool spoiled_ = false;
+  };
+
+  const std::uint64_t offset_;
+};
+
+TEST(ChunkReader, ReadsAgainWhatCameBackWrong) {
+  ChunkStoreFixture fixture([](io::ObjectStore& inner) {
+    return std::make_unique<SpoilingStore>(inner, kPackHeaderBytes + kChunkFrameBytes);
+  });
+  const TestChunk chunk = fixture.chunk(pattern(2'000, 1));
+  fixture.write_run({kLease, 1}, {fixture.write_pack({chunk})});
+  EXPECT_EQ(text_of(*fixture.read(chunk).value()), chunk.bytes);
+  EXPECT_EQ(fixture.findings.lines().size(), 1U);  // it is told all the same
+}
+
 TEST(ChunkReader, WrongOrdinalOfARunIsMadeUpForByThePack) {
   ChunkStoreFixture fixture;
   const TestChunk first = fixture.chunk(pattern(2'000, 1));
