@@ -122,6 +122,27 @@ TEST_F(ChangesFromWal, RelationOfTwoFiles) {
   EXPECT_NE(query("SELECT count(*) FROM large WHERE ctid >= '(131072,0)'"), "0");
 }
 
+// As after a crash that lost the WAL of what was inserted behind a truncation: zeros, of which
+// nothing tells but that the relation was cut off there.
+TEST_F(ChangesFromWal, WhatGrewAgainBehindATruncationIsNotTheParents) {
+  start(PgServerOptions::Checksums::on);
+  expect_backup("", "scan");
+  query("DELETE FROM t WHERE ctid > '(20,0)'");
+  query("VACUUM t");
+  const std::string file =
+      server_->data_directory() + "/" + query("SELECT pg_relation_filepath('t')");
+  ASSERT_EQ(query("SELECT pg_relation_size('t') <= 21 * 8192"), "t");
+  ASSERT_TRUE(server_->stop());
+  ASSERT_EQ(workshop_.shell_as_server(format("truncate -s {} {}", 40 * 8192, file)).status, 0);
+  ASSERT_TRUE(server_->start());
+  expect_backup("--changes wal --audit 0", "wal");
+  const std::string restored = workshop_.path("restored");
+  ASSERT_EQ(
+      workshop_.pghaul(format("restore latest -q --repo {} -D {}", repository(), restored)).status,
+      0);
+  EXPECT_THAT(compare_trees(server_->data_directory(), restored), testing::IsEmpty());
+}
+
 TEST_F(ChangesFromWal, ChangeThatNoWalTellsOfEndsTheBackupAndIsRemembered) {
   start(PgServerOptions::Checksums::off, {"wal_log_hints = on"});
   expect_backup("", "scan");
