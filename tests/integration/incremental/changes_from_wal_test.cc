@@ -58,6 +58,14 @@ class ChangesFromWal : public testing::Test {
     ASSERT_EQ(outcome.status, 0) << outcome.err;
     EXPECT_EQ(json_of(outcome).string_at("changes").value_or(""), changes) << outcome.err;
   }
+  // The newest backup is, page by page, what the server has on disk.
+  void expect_restored_as_it_is() const {
+    const std::string restored = workshop_.path("restored");
+    ASSERT_EQ(workshop_.pghaul(format("restore latest -q --repo {} -D {}", repository(), restored))
+                  .status,
+              0);
+    EXPECT_THAT(compare_trees(server_->data_directory(), restored), testing::IsEmpty());
+  }
   std::size_t backups() const {
     const Json json = json_of(workshop_.pghaul("info --json --repo " + repository()));
     return (*json.array_at("backups"))->size();
@@ -114,11 +122,7 @@ TEST_F(ChangesFromWal, RelationOfTwoFiles) {
   expect_backup("", "scan");
   query("UPDATE large SET v = md5(v) WHERE n % 5000 = 1");
   expect_backup("--changes wal --audit 0", "wal");
-  const std::string restored = workshop_.path("restored");
-  ASSERT_EQ(
-      workshop_.pghaul(format("restore latest -q --repo {} -D {}", repository(), restored)).status,
-      0);
-  EXPECT_THAT(compare_trees(server_->data_directory(), restored), testing::IsEmpty());
+  expect_restored_as_it_is();
   EXPECT_NE(query("SELECT count(*) FROM large WHERE ctid >= '(131072,0)'"), "0");
 }
 
@@ -138,11 +142,7 @@ TEST_F(ChangesFromWal, WhatGrewAgainBehindATruncationIsNotTheParents) {
   ASSERT_EQ(workshop_.shell_as_server(format("truncate -s {} {}", 40 * 8192, file)).status, 0);
   ASSERT_TRUE(server_->start());
   expect_backup("--changes wal --audit 0", "wal");
-  const std::string restored = workshop_.path("restored");
-  ASSERT_EQ(
-      workshop_.pghaul(format("restore latest -q --repo {} -D {}", repository(), restored)).status,
-      0);
-  EXPECT_THAT(compare_trees(server_->data_directory(), restored), testing::IsEmpty());
+  expect_restored_as_it_is();
 }
 
 TEST_F(ChangesFromWal, ChangeThatNoWalTellsOfEndsTheBackupAndIsRemembered) {
