@@ -11,21 +11,17 @@ namespace {
 // Lists of packs take 300 to 700 KiB each; a file that was overlaid a hundred times draws on as
 // many packs, leaf by leaf.
 constexpr std::size_t kOpenPackBytesMax = 128 * 1024 * 1024;
-// Each is an open file as well.
-constexpr std::size_t kOpenPacksMax = 384;
+
+// What one more chunk takes where all are looked up.
+constexpr std::size_t kListedBytes = sizeof(ChunkId) + sizeof(StoredChunk) + 3 * sizeof(void*);
 
 std::size_t list_bytes(const PackReader& pack) {
   std::size_t bytes = sizeof(PackReader);
   for (const PackedChunk& chunk : pack.chunks()) {
-    bytes += sizeof(PackedChunk) + chunk.tags.size() * sizeof(std::uint64_t);
+    bytes += sizeof(PackedChunk) + chunk.tags.size() * sizeof(std::uint64_t) + kListedBytes;
   }
   return bytes;
 }
-
-// How far around a chunk the next one of a file is looked for: workers of a backup run ahead of
-// each other by so much at most, as a rule.
-constexpr std::size_t kNearbyBefore = 64;
-constexpr std::size_t kNearbyAfter = 128;
 
 // Failures that say something about one copy and nothing about another.
 bool concerns_one_copy(const Error& error) {
@@ -41,7 +37,12 @@ ChunkReader::ChunkReader(const Cluster& cluster, Index& index, Findings& finding
 Result<ChunkBytes> ChunkReader::read(ChunkKind kind, const ChunkId& id,
                                      std::uint32_t size_max_bytes) {
   Attempt attempt{kind, id, size_max_bytes, {}, {}};
-  ChunkBytes bytes = HAUL_TRY(read_any(HAUL_TRY(index_->find(id)), attempt));
+  ChunkBytes bytes;
+  if (const auto listed = find_listed(id)) {
+    bytes = HAUL_TRY(
+        read_any({{listed->pack->ref(), static_cast<std::uint32_t>(listed->ordinal)}}, attempt));
+  }
+  if (!bytes) bytes = HAUL_TRY(read_any(HAUL_TRY(index_->find(id)), attempt));
   if (!bytes) {
     // Packs without a run may hold another copy: a killed backup's, or the same pack elsewhere.
     HAUL_TRY(index_->load_packs_without_run());
@@ -66,17 +67,9 @@ Result<ChunkBytes> ChunkReader::read(ChunkKind kind, const ChunkId& id,
 }
 
 Result<std::optional<StoredChunk>> ChunkReader::find(const ChunkId& id,
-                                                     std::uint32_t size_max_bytes,
-                                                     const std::optional<StoredChunk>& near) {
+                                                     std::uint32_t size_max_bytes) {
   const Attempt attempt{ChunkKind::data, id, size_max_bytes, {}, {}};
-  if (near) {
-    const std::vector<PackedChunk>& chunks = near->pack->chunks();
-    const std::size_t begin = near->ordinal - std::min(near->ordinal, kNearbyBefore);
-    const std::size_t end = std::min(chunks.size(), near->ordinal + kNearbyAfter);
-    for (std::size_t i = begin; i < end; ++i) {
-      if (chunks[i].id == id && fits(chunks[i], attempt)) return StoredChunk{near->pack, i};
-    }
-  }
+  if (auto listed = find_listed(id); listed && fits(listed->chunk(), attempt)) return listed;
   for (const ChunkLocation& location : HAUL_TRY(index_->find(id))) {
     auto found = find_at(location, attempt);
     if (found) return std::move(found).take();
@@ -151,13 +144,40 @@ Result<ChunkReader::OpenPack> ChunkReader::open_pack(const PackRef& ref) {
   recent_packs_.emplace_front(ref, opened);
   packs_.emplace(ref, recent_packs_.begin());
   open_bytes_ += list_bytes(*opened);
+  add_to_listed(opened);
   while (recent_packs_.size() > 1 &&
          (open_bytes_ > kOpenPackBytesMax || recent_packs_.size() > kOpenPacksMax)) {
-    open_bytes_ -= list_bytes(*recent_packs_.back().second);
-    packs_.erase(recent_packs_.back().first);
-    recent_packs_.pop_back();
+    close_oldest();
   }
   return OpenPack(std::move(opened));
+}
+
+void ChunkReader::open_ahead(const PackRef& pack) { static_cast<void>(open_pack(pack)); }
+
+std::optional<StoredChunk> ChunkReader::find_listed(const ChunkId& id) {
+  const std::scoped_lock lock(mutex_);
+  const auto found = listed_.find(id);
+  if (found == listed_.end()) return std::nullopt;
+  const auto pack = packs_.find(found->second.pack->ref());
+  recent_packs_.splice(recent_packs_.begin(), recent_packs_, pack->second);
+  return found->second;
+}
+
+void ChunkReader::add_to_listed(const OpenPack& pack) {
+  for (std::size_t i = 0; i < pack->chunks().size(); ++i) {
+    listed_.try_emplace(pack->chunks()[i].id, StoredChunk{pack, i});
+  }
+}
+
+void ChunkReader::close_oldest() {
+  const OpenPack oldest = recent_packs_.back().second;
+  open_bytes_ -= list_bytes(*oldest);
+  for (const PackedChunk& chunk : oldest->chunks()) {
+    const auto found = listed_.find(chunk.id);
+    if (found != listed_.end() && found->second.pack == oldest) listed_.erase(found);
+  }
+  packs_.erase(oldest->ref());
+  recent_packs_.pop_back();
 }
 
 }  // namespace haul::repository

@@ -4,7 +4,7 @@
 // what was met on the way becomes a finding.
 //
 // Units:    sizes are bytes.
-// Memory:   at most 384 open packs, whose lists take 128 MiB; one chunk per read.
+// Memory:   at most kOpenPacksMax open packs, whose lists take 128 MiB; one chunk per read.
 // Threads:  every function from any thread.
 // Errors:   corrupt (no copy that is whole; names the packs), io (one that could not be read and
 //           none that could).
@@ -16,6 +16,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "engine/repository/index.h"
@@ -35,6 +36,9 @@ struct StoredChunk {
 
 class ChunkReader {
  public:
+  // Each is an open file as well.
+  static constexpr std::size_t kOpenPacksMax = 384;
+
   // `index` and `findings` outlive the reader.
   ChunkReader(const Cluster& cluster, Index& index, Findings& findings);
 
@@ -44,10 +48,10 @@ class ChunkReader {
   Result<ChunkBytes> read(ChunkKind kind, const ChunkId& id, std::uint32_t size_max_bytes);
   // A copy of a data chunk that is at most so long, going by the lists of packs alone: its bytes
   // may still turn out to be damaged, and read() then finds another. Nothing when no list has it.
-  // Looks around `near` first, which spares the index a look-up: chunks lie in the order of their
-  // file.
-  Result<std::optional<StoredChunk>> find(const ChunkId& id, std::uint32_t size_max_bytes,
-                                          const std::optional<StoredChunk>& near);
+  Result<std::optional<StoredChunk>> find(const ChunkId& id, std::uint32_t size_max_bytes);
+  // Opens a pack before its chunks are asked for, which then needs neither the index nor the pack's
+  // list. What goes wrong is met again by whoever asks.
+  void open_ahead(const PackRef& pack);
   // The packs that hold it, without reading them.
   Result<std::vector<ChunkLocation>> locate(const ChunkId& id) { return index_->find(id); }
 
@@ -63,6 +67,11 @@ class ChunkReader {
   };
 
   Result<OpenPack> open_pack(const PackRef& ref);
+  // In a pack that is open.
+  std::optional<StoredChunk> find_listed(const ChunkId& id);
+  // The caller holds mutex_ of both.
+  void add_to_listed(const OpenPack& pack);
+  void close_oldest();
   Result<StoredChunk> find_at(const ChunkLocation& location, const Attempt& attempt);
   static bool fits(const PackedChunk& chunk, const Attempt& attempt);
   Result<ChunkBytes> read_any(const std::vector<ChunkLocation>& locations, Attempt& attempt);
@@ -76,6 +85,7 @@ class ChunkReader {
   std::size_t open_bytes_ = 0;                            // of the lists of these
   std::list<std::pair<PackRef, OpenPack>> recent_packs_;  // most recently used first
   std::map<PackRef, std::list<std::pair<PackRef, OpenPack>>::iterator> packs_;
+  std::unordered_map<ChunkId, StoredChunk> listed_;  // the chunks of these, each in one of them
 };
 
 }  // namespace haul::repository

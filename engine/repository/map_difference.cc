@@ -68,8 +68,7 @@ class TreeComparison::Leaf {
   Result<Found> find(std::size_t chunk) {
     if (!found_[chunk]) {
       const auto bytes_max = static_cast<std::uint32_t>(shape_.region_bytes());
-      found_[chunk].emplace(HAUL_TRY(chunks_->find(map_.chunks[chunk], bytes_max, near_)));
-      if (*found_[chunk]) near_ = *found_[chunk];
+      found_[chunk].emplace(HAUL_TRY(chunks_->find(map_.chunks[chunk], bytes_max)));
     }
     return *found_[chunk];
   }
@@ -80,7 +79,6 @@ class TreeComparison::Leaf {
   std::vector<Place> places_;                   // by page
   std::vector<std::optional<Digest>> digests_;  // by region
   std::vector<std::optional<Found>> found_;     // by chunk, as far as it was asked for
-  Found near_;
 };
 
 Result<std::optional<TreeEntry>> TreeComparison::next_file(TreeCursor& cursor) {

@@ -18,14 +18,12 @@ Result<ParentLeaf> ParentMap::read_leaf(std::uint64_t leaf) const {
   result.map = HAUL_TRY(map_->read_leaf(leaf));
   result.chunks.resize(result.map.chunks.size());
   std::vector<std::optional<StoredChunk>> stored(result.map.chunks.size());
-  std::optional<StoredChunk> near;
   for (std::size_t i = 0; i < stored.size(); ++i) {
-    stored[i] = HAUL_TRY(chunks_->find(result.map.chunks[i], chunk_bytes_max, near));
+    stored[i] = HAUL_TRY(chunks_->find(result.map.chunks[i], chunk_bytes_max));
     if (!stored[i]) continue;
     const PackReader& pack = *stored[i]->pack;
     result.chunks[i] = {pack.ref(), index_->is_reliable(pack.ref()),
                         static_cast<std::uint32_t>(stored[i]->chunk().pages())};
-    near = stored[i];
   }
   result.pages.reserve(result.map.pages());
   for (const Extent& extent : result.map.extents) {

@@ -104,7 +104,7 @@ Status BatchComparer::locate(Batch& batch, std::size_t number) {
       continue;
     }
     if (!is_drawn_on(use, shape, *leaf.comparison)) continue;
-    auto stored = locator_.find(use.id, shape.chunk_bytes());
+    auto stored = context_.locator.chunks->find(use.id, shape.chunk_bytes());
     if (!stored) {
       HAUL_TRY(context_.losses->note(*leaf.file, std::move(stored).take_error()));
       continue;

@@ -14,16 +14,9 @@ constexpr std::uint64_t kGapMaxBytes = 64 * 1024;
 
 }  // namespace
 
-Result<std::optional<StoredChunk>> ChunkLocator::find(const ChunkId& id,
-                                                      std::uint32_t size_max_bytes) {
-  auto stored = HAUL_TRY(context_.chunks->find(id, size_max_bytes, last_stored_));
-  if (stored) last_stored_ = *stored;
-  return stored;
-}
-
 Status ChunkLocator::add(Batch& batch, std::size_t leaf, ChunkUse use,
                          std::uint32_t size_max_bytes) {
-  auto stored = find(use.id, size_max_bytes);
+  auto stored = context_.chunks->find(use.id, size_max_bytes);
   if (!stored) {
     return context_.losses->note(*batch.leaves[leaf].file, std::move(stored).take_error());
   }

@@ -30,9 +30,6 @@ class ChunkLocator {
 
   explicit ChunkLocator(const Context& context) : context_(context) {}
 
-  // Where the list of a pack says that a chunk lies; nothing when none does.
-  Result<std::optional<repository::StoredChunk>> find(const repository::ChunkId& id,
-                                                      std::uint32_t size_max_bytes);
   // Adds a chunk that a leaf of the batch draws on.
   Status add(Batch& batch, std::size_t leaf, ChunkUse use, std::uint32_t size_max_bytes);
   // The same where find() was asked already.
@@ -51,7 +48,6 @@ class ChunkLocator {
   Result<std::shared_ptr<io::File>> pack_file(const repository::StoredChunk& stored);
 
   const Context context_;
-  std::optional<repository::StoredChunk> last_stored_;
   std::list<PackFile> packs_;  // most recently used first
 };
 

@@ -39,6 +39,7 @@ Result<repository::Snapshot> read_backup(const repository::Cluster& cluster,
 struct RestorePlan {
   std::string backup;
   repository::TreeRootId tree;
+  std::vector<repository::PackRef> packs;  // that the backup refers to, the newest last
   postgres::BackupFacts facts;
   std::vector<repository::TreeEntry> directories;    // in tree order: parents first
   std::vector<repository::TreeEntry> configuration;  // from outside of the data directory

@@ -55,9 +55,9 @@ class BackupChooser {
         HAUL_TRY(wal::WalInventory::read(cluster_, candidates_.front().facts.system_identifier));
     has_archive_ = !archive_.tails().empty() || std::ranges::any_of(archive_.timelines(), has_wal);
     if (!has_archive_ && !needs_recovery()) {
-      // As it always was: whoever names none gets the newest.
-      const std::string name = HAUL_TRY(resolve_backup(cluster_, request_.backup));
-      chosen_.plan = HAUL_TRY(make_plan(*request_.chunks, HAUL_TRY(read_backup(cluster_, name))));
+      // Whoever names none gets the newest.
+      chosen_.plan = HAUL_TRY(
+          make_plan(*request_.chunks, HAUL_TRY(read_backup(cluster_, candidates_.front().backup))));
       return std::move(chosen_);
     }
     if (!has_archive_ && needs_archive()) return no_archive();
@@ -102,7 +102,9 @@ class BackupChooser {
       return Error(ErrorCode::corrupt,
                    format("no backup of cluster {} can be read", cluster_.name));
     }
-    std::ranges::stable_sort(candidates_, std::greater<>(), &Candidate::position);
+    std::ranges::sort(candidates_, std::greater<>(), [](const Candidate& candidate) {
+      return std::pair(candidate.position(), candidate.backup);
+    });
     return ok();
   }
 

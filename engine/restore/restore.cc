@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <iterator>
+#include <optional>
 
 #include "base/format.h"
 #include "engine/flow/workers.h"
 #include "engine/repository/chunk_reader.h"
 #include "engine/repository/findings.h"
 #include "engine/repository/index.h"
+#include "engine/repository/pack_opener.h"
 #include "engine/restore/clear_target.h"
 #include "engine/restore/configuration.h"
 #include "engine/restore/earlier_state.h"
@@ -56,6 +58,8 @@ class Restore {
     repository::ChunkReader chunks(cluster, *index, findings_);
     ChosenBackup chosen = HAUL_TRY(choose_backup(recovery_request(cluster, chunks)));
     RestorePlan& plan = chosen.plan;
+    std::optional<repository::PackOpener> opener;
+    if (options_.run != RestoreOptions::Run::dry) opener.emplace(chunks, plan.packs);
     std::ranges::copy(chosen.warnings, std::back_inserter(report_.warnings));
     TargetLayout layout = HAUL_TRY(make_layout(options_, plan.facts));
     HAUL_TRY(check_place(plan, cluster, layout));

@@ -1,7 +1,11 @@
 // Chunk writer and reader: what is stored once, in which order it becomes durable, and how a copy
 // stands in for another.
+#include <algorithm>
 #include <array>
+#include <atomic>
+#include <chrono>
 #include <set>
+#include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,6 +13,7 @@
 #include "base/format.h"
 #include "engine/repository/chunk_reader.h"
 #include "engine/repository/chunk_writer.h"
+#include "engine/repository/pack_opener.h"
 #include "tests/support/forwarding_store.h"
 #include "tests/unit/repository/repository_fixture.h"
 
@@ -561,8 +566,12 @@ class UnreadableStore final : public support::ForwardingStore {
   using ForwardingStore::ForwardingStore;
 
   std::set<std::string> failing;
+  std::chrono::milliseconds delay{0};
+  std::atomic<std::size_t> opened = 0;
 
   Result<std::unique_ptr<io::ObjectReader>> open(const std::string& key) override {
+    ++opened;
+    std::this_thread::sleep_for(delay);
     if (failing.contains(key)) return Error(ErrorCode::io, "cannot read " + key);
     return inner().open(key);
   }
@@ -612,9 +621,8 @@ struct FoundChunks : FailingPacks {
     fresh = Index::open(cluster, findings).value();
     reader.emplace(cluster, *fresh, findings);
   }
-  std::optional<StoredChunk> find(const TestChunk& chunk,
-                                  const std::optional<StoredChunk>& near = {}) {
-    return reader->find(chunk.id, 8 * 1024, near).value();
+  std::optional<StoredChunk> find(const TestChunk& chunk) {
+    return reader->find(chunk.id, 8 * 1024).value();
   }
 
   const std::array<TestChunk, 3> chunks{chunk(pattern(2'000, 1)), chunk(pattern(2'000, 2)),
@@ -634,24 +642,37 @@ TEST(ChunkReaderFind, TellsWhereAChunkLies) {
   EXPECT_EQ(found->chunk().id, fixture.chunks[2].id);
 }
 
-TEST(ChunkReaderFind, NeighbourOfTheChunkBeforeIsPreferred) {
+TEST(ChunkReaderFind, PackThatIsOpenIsPreferred) {
   FoundChunks fixture;
-  const auto pack =
-      std::make_shared<PackReader>(PackReader::open(fixture.cluster, fixture.first.ref).value());
-  const auto found = fixture.find(fixture.chunks[1], StoredChunk{pack, 0});
+  fixture.reader->open_ahead(fixture.first.ref);
+  const auto found = fixture.find(fixture.chunks[1]);
   ASSERT_TRUE(found.has_value());
-  EXPECT_EQ(found->pack, pack);
+  EXPECT_EQ(found->pack->ref(), fixture.first.ref);
   EXPECT_EQ(found->ordinal, 1U);
-  const auto before = fixture.find(fixture.chunks[0], StoredChunk{pack, 1});
-  EXPECT_EQ(before->pack, pack);
-  EXPECT_EQ(before->ordinal, 0U);
+  EXPECT_EQ(fixture.find(fixture.chunks[2])->pack->ref(), fixture.second.ref);
+  EXPECT_EQ(fixture.find(fixture.chunks[0])->pack->ref(), fixture.first.ref);
 }
 
-TEST(ChunkReaderFind, ChunkThatIsNotNearComesFromTheIndex) {
+TEST(ChunkReaderFind, ChunkOfAnOpenPackNeedsNoIndex) {
+  ChunkStoreFixture fixture;
+  const auto empty = Index::open(fixture.cluster, fixture.findings).value();
+  ASSERT_TRUE(empty->load_packs_without_run());
+  const TestChunk chunk = fixture.chunk(pattern(2'000, 1));
+  const FinishedPack pack = fixture.write_pack({chunk});
+  ChunkReader reader(fixture.cluster, *empty, fixture.findings);
+  EXPECT_FALSE(reader.find(chunk.id, 8 * 1024).value().has_value());
+  reader.open_ahead(pack.ref);
+  EXPECT_EQ(reader.find(chunk.id, 8 * 1024).value()->pack->ref(), pack.ref);
+  EXPECT_EQ(text_of(*reader.read(chunk.kind, chunk.id, 8 * 1024).value()), chunk.bytes);
+}
+
+TEST(ChunkReaderFind, PackThatCannotBeOpenedAheadIsMetAgain) {
   FoundChunks fixture;
-  const auto pack =
-      std::make_shared<PackReader>(PackReader::open(fixture.cluster, fixture.first.ref).value());
-  EXPECT_EQ(fixture.find(fixture.chunks[2], StoredChunk{pack, 0})->pack->ref(), fixture.second.ref);
+  fixture.fail(fixture.second);
+  fixture.reader->open_ahead(fixture.second.ref);
+  EXPECT_THAT(fixture.findings.lines(), IsEmpty());
+  EXPECT_FALSE(fixture.find(fixture.chunks[2]).has_value());
+  EXPECT_THAT(fixture.findings.lines(), ElementsAre(HasSubstr("cannot read")));
 }
 
 TEST(ChunkReaderFind, PackThatCannotBeReadIsPassedOverAndReported) {
@@ -664,16 +685,84 @@ TEST(ChunkReaderFind, PackThatCannotBeReadIsPassedOverAndReported) {
 TEST(ChunkReaderFind, ChunkNobodyHasOrOfAnotherSizeIsNotFound) {
   FoundChunks fixture;
   EXPECT_FALSE(fixture.find(fixture.chunk(pattern(100, 9))).has_value());
-  EXPECT_FALSE(fixture.reader->find(fixture.chunks[0].id, 1'000, {}).value().has_value());
-  const auto near = fixture.find(fixture.chunks[1]);
-  EXPECT_FALSE(fixture.reader->find(fixture.chunks[0].id, 1'000, near).value().has_value());
+  EXPECT_FALSE(fixture.reader->find(fixture.chunks[0].id, 1'000).value().has_value());
+  EXPECT_TRUE(fixture.find(fixture.chunks[0]).has_value());
+  EXPECT_FALSE(fixture.reader->find(fixture.chunks[0].id, 1'000).value().has_value());
+}
+
+// Until every chunk is found in a pack that is open; false: not within ten seconds.
+bool are_opened(ChunkReader& reader, const std::vector<TestChunk>& chunks) {
+  using std::chrono::steady_clock;
+  const auto deadline = steady_clock::now() + std::chrono::seconds(10);
+  const auto is_open = [&](const TestChunk& chunk) {
+    return reader.find(chunk.id, kChunkBytesMax).value().has_value();
+  };
+  while (!std::ranges::all_of(chunks, is_open)) {
+    if (steady_clock::now() > deadline) return false;
+    std::this_thread::yield();
+  }
+  return true;
+}
+
+struct PacksToOpen : FailingPacks {
+  explicit PacksToOpen(std::size_t count) {
+    empty = Index::open(cluster, findings).value();
+    HAUL_ASSERT(empty->load_packs_without_run());
+    for (std::size_t i = 0; i < count; ++i) {
+      chunks.push_back(chunk(pattern(100, i)));
+      packs.push_back(write_pack({chunks.back()}));
+      refs.push_back(packs.back().ref);
+    }
+    reader.emplace(cluster, *empty, findings);
+  }
+
+  std::unique_ptr<Index> empty;
+  std::vector<TestChunk> chunks;
+  std::vector<FinishedPack> packs;
+  std::vector<PackRef> refs;
+  std::optional<ChunkReader> reader;
+};
+
+TEST(PackOpener, OpensWhatItIsGiven) {
+  PacksToOpen fixture(20);
+  const PackOpener opener(*fixture.reader, fixture.refs);
+  EXPECT_TRUE(are_opened(*fixture.reader, fixture.chunks));
+}
+
+TEST(PackOpener, PassesOverWhatCannotBeOpened) {
+  PacksToOpen fixture(20);
+  fixture.fail(fixture.packs[3]);
+  const PackOpener opener(*fixture.reader, fixture.refs);
+  fixture.chunks.erase(fixture.chunks.begin() + 3);
+  EXPECT_TRUE(are_opened(*fixture.reader, fixture.chunks));
+  EXPECT_THAT(fixture.findings.lines(), IsEmpty());
+}
+
+TEST(PackOpener, OpensTheLastOnesWhereThereAreMoreThanAreKeptOpen) {
+  PacksToOpen fixture(ChunkReader::kOpenPacksMax + 3);
+  const PackOpener opener(*fixture.reader, fixture.refs);
+  const TestChunk first = fixture.chunks[2];
+  fixture.chunks.erase(fixture.chunks.begin(), fixture.chunks.begin() + 3);
+  EXPECT_TRUE(are_opened(*fixture.reader, fixture.chunks));
+  EXPECT_FALSE(fixture.reader->find(first.id, kChunkBytesMax).value().has_value());
+}
+
+TEST(PackOpener, LeavesOffWhenItIsDestroyed) {
+  PacksToOpen fixture(100);
+  auto& packs = dynamic_cast<UnreadableStore&>(fixture.store());
+  packs.opened = 0;
+  packs.delay = std::chrono::milliseconds(20);
+  {
+    const PackOpener opener(*fixture.reader, fixture.refs);
+  }
+  EXPECT_LT(packs.opened, 100U);
 }
 
 TEST(ChunkReader, MorePacksThanItKeepsOpenAreAllRead) {
   ChunkStoreFixture fixture;
   std::vector<TestChunk> chunks;
   std::vector<FinishedPack> packs;
-  for (std::uint64_t i = 0; i < 70; ++i) {
+  for (std::uint64_t i = 0; i < ChunkReader::kOpenPacksMax + 6; ++i) {
     chunks.push_back(fixture.chunk(pattern(100, i)));
     packs.push_back(fixture.write_pack({chunks.back()}));
   }

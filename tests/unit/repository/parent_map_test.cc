@@ -161,7 +161,7 @@ TEST(ParentMap, ChunkThatACutLeftIsNotUsable) {
   fixture.overwrite(fixture.key_of(1), ByteSpan(bytes).first(bytes.size() - 1));
   fixture.list();
   ChunkReader chunks(fixture.cluster, *fixture.index, fixture.findings);
-  ASSERT_TRUE(chunks.find(fixture.second.id, 8 * kPage, {}).value());
+  ASSERT_TRUE(chunks.find(fixture.second.id, 8 * kPage).value());
   const ParentLeaf leaf = fixture.read_all();
   EXPECT_TRUE(leaf.is_usable(0));
   EXPECT_FALSE(leaf.is_usable(16));

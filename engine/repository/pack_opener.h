@@ -1,0 +1,35 @@
+// Opens packs on threads of its own before their chunks are asked for: the last of many backups
+// draws on as many packs, and opening one waits for the device several times.
+//
+// Memory:   what the ChunkReader keeps open.
+// Threads:  made and destroyed by one owner; destroying it leaves off and waits for what is under
+// way. Errors:   none; what goes wrong is met again by whoever needs the pack.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <thread>
+#include <vector>
+
+#include "engine/repository/chunk_reader.h"
+
+namespace haul::repository {
+
+class PackOpener {
+ public:
+  // As many of the last ones as are kept open, the last one first. `chunks` outlives it.
+  PackOpener(ChunkReader& chunks, std::vector<PackRef> packs);
+  ~PackOpener();
+  PackOpener(const PackOpener&) = delete;
+  PackOpener& operator=(const PackOpener&) = delete;
+
+ private:
+  void work() noexcept;
+
+  ChunkReader& chunks_;
+  const std::vector<PackRef> packs_;
+  std::atomic<std::size_t> next_ = 0;
+  std::vector<std::jthread> threads_;
+};
+
+}  // namespace haul::repository
