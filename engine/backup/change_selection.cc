@@ -10,6 +10,11 @@ constexpr std::uint64_t kMillion = 1'000'000;
 // Clocks of file systems lag behind by a tick, and times of some have whole seconds.
 constexpr std::int64_t kClockSlackNs = 2'000'000'000;
 
+// Where less than that is read of all pages, by so many neighbours at a time: they cost the device
+// little more than one page alone.
+constexpr std::uint64_t kSinglePagesMinPpm = kMillion / 20;
+constexpr std::uint32_t kAuditRunPages = 8;
+
 // Steele, Lea and Flood's mixer (SplitMix64).
 std::uint64_t mixed(std::uint64_t value) {
   value += 0x9E37'79B9'7F4A'7C15;
@@ -74,8 +79,9 @@ repository::PageSet FileSelection::audited(std::uint64_t leaf, std::uint32_t pag
   const postgres::RelationId& id = fork_.relation;
   const std::uint64_t of_file = mixed(mixed(selection_->seed_ ^ id.relfilenode) ^
                                       (std::uint64_t{id.database} << 32U | id.tablespace));
+  const std::uint32_t run = audit_ppm_ < kSinglePagesMinPpm ? kAuditRunPages : 1;
   for (std::uint32_t page = 0; page < pages; ++page) {
-    const std::uint64_t drawn = mixed(of_file ^ (first_block_of(leaf) + page));
+    const std::uint64_t drawn = mixed(of_file ^ ((first_block_of(leaf) + page) / run));
     if (drawn % kMillion < audit_ppm_) audited.set(page);
   }
   return audited;
@@ -87,9 +93,11 @@ std::uint32_t FileSelection::first_block_of(std::uint64_t leaf) const {
 
 ChangeSelection::AuditRate audit_rate(std::uint64_t pages, std::uint64_t pages_in_changed,
                                       std::uint64_t pages_in_unchanged) {
-  const std::uint64_t of_changed = std::min(pages / 2, pages_in_changed);
-  const std::uint64_t of_unchanged = std::min(pages - of_changed, pages_in_unchanged);
-  return {ppm_of(pages - of_unchanged, pages_in_changed), ppm_of(of_unchanged, pages_in_unchanged)};
+  const std::uint64_t of_all_ppm = ppm_of(pages, pages_in_changed + pages_in_unchanged);
+  const std::uint64_t unchanged_ppm = std::min(of_all_ppm, ppm_of(pages / 2, pages_in_unchanged));
+  const auto of_unchanged = static_cast<std::uint64_t>(
+      static_cast<double>(pages_in_unchanged) * static_cast<double>(unchanged_ppm) / kMillion);
+  return {ppm_of(pages - std::min(pages, of_unchanged), pages_in_changed), unchanged_ppm};
 }
 
 }  // namespace haul::backup

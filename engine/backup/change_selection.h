@@ -49,7 +49,7 @@ class FileSelection {
 class ChangeSelection {
  public:
   // Of the pages that are not read otherwise, how many of a million are; apart for relations of
-  // which other pages have changed.
+  // which other pages have changed. Runs of neighbours, where it is few.
   struct AuditRate {
     std::uint64_t in_changed_ppm = 0;
     std::uint64_t in_unchanged_ppm = 0;
@@ -77,7 +77,8 @@ class ChangeSelection {
   const std::uint64_t seed_;
 };
 
-// The audit that reads so many of `pages`, half of them in relations of which some have changed.
+// The audit that reads so many of all pages, in relations of which some have changed at least their
+// share, and at least half of it.
 ChangeSelection::AuditRate audit_rate(std::uint64_t pages, std::uint64_t pages_in_changed,
                                       std::uint64_t pages_in_unchanged);
 

@@ -41,6 +41,7 @@ Parent::Parent(repository::Snapshot snapshot, repository::Index& index,
       index_(&index),
       findings_(&findings),
       chunks_(cluster, index, findings),
+      opener_(chunks_, repository::packs_of(snapshot_.packs)),
       entries_(kEntriesAhead, stop_.get_token()),
       walker_([this] {
         walked_ = walk();

@@ -15,6 +15,7 @@
 
 #include "engine/flow/channel.h"
 #include "engine/postgres/backup_facts.h"
+#include "engine/repository/pack_opener.h"
 #include "engine/repository/parent_map.h"
 #include "engine/repository/snapshot.h"
 #include "engine/repository/tree_store.h"
@@ -53,6 +54,7 @@ class Parent {
   repository::Index* const index_;
   repository::Findings* const findings_;
   repository::ChunkReader chunks_;
+  const repository::PackOpener opener_;
   std::stop_source stop_;
   flow::Channel<repository::TreeEntry> entries_;
   std::optional<repository::TreeEntry> next_;

@@ -1,6 +1,7 @@
 #include "engine/repository/chunk_reader.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/format.h"
 
@@ -13,7 +14,7 @@ namespace {
 constexpr std::size_t kOpenPackBytesMax = 128 * 1024 * 1024;
 
 // What one more chunk takes where all are looked up.
-constexpr std::size_t kListedBytes = sizeof(ChunkId) + sizeof(StoredChunk) + 3 * sizeof(void*);
+constexpr std::size_t kListedBytes = sizeof(ChunkId) + 5 * sizeof(void*);
 
 std::size_t list_bytes(const PackReader& pack) {
   std::size_t bytes = sizeof(PackReader);
@@ -124,7 +125,8 @@ Result<StoredChunk> ChunkReader::find_at(const ChunkLocation& location, const At
 Result<ChunkBytes> ChunkReader::read_at(const ChunkLocation& location, const Attempt& attempt) {
   const StoredChunk stored = HAUL_TRY(find_at(location, attempt));
   auto bytes = std::make_shared<std::vector<std::byte>>(stored.chunk().raw_bytes);
-  compress::Decompressor decompressor;
+  // Making one takes longer than decoding a leaf of a map.
+  static thread_local compress::Decompressor decompressor;
   HAUL_TRY(stored.pack->read_chunk(stored.ordinal, decompressor, *bytes));
   return ChunkBytes(std::move(bytes));
 }
@@ -134,17 +136,14 @@ Result<ChunkReader::OpenPack> ChunkReader::open_pack(const PackRef& ref) {
     const std::scoped_lock lock(mutex_);
     if (const auto found = packs_.find(ref); found != packs_.end()) {
       recent_packs_.splice(recent_packs_.begin(), recent_packs_, found->second);
-      return found->second->second;
+      return *found->second;
     }
   }
   auto opened = std::make_shared<PackReader>(HAUL_TRY(PackReader::open(cluster_, ref)));
   if (opened->source() == PackReader::Source::frames) findings_->add(opened->footer_damage());
   const std::scoped_lock lock(mutex_);
-  if (const auto found = packs_.find(ref); found != packs_.end()) return found->second->second;
-  recent_packs_.emplace_front(ref, opened);
-  packs_.emplace(ref, recent_packs_.begin());
-  open_bytes_ += list_bytes(*opened);
-  add_to_listed(opened);
+  if (const auto found = packs_.find(ref); found != packs_.end()) return *found->second;
+  add_open(opened);
   while (recent_packs_.size() > 1 &&
          (open_bytes_ > kOpenPackBytesMax || recent_packs_.size() > kOpenPacksMax)) {
     close_oldest();
@@ -158,25 +157,28 @@ std::optional<StoredChunk> ChunkReader::find_listed(const ChunkId& id) {
   const std::scoped_lock lock(mutex_);
   const auto found = listed_.find(id);
   if (found == listed_.end()) return std::nullopt;
-  const auto pack = packs_.find(found->second.pack->ref());
-  recent_packs_.splice(recent_packs_.begin(), recent_packs_, pack->second);
-  return found->second;
+  const Listed& listed = found->second;
+  recent_packs_.splice(recent_packs_.begin(), recent_packs_, listed.pack);
+  return StoredChunk{*listed.pack, listed.ordinal};
 }
 
-void ChunkReader::add_to_listed(const OpenPack& pack) {
+void ChunkReader::add_open(const OpenPack& pack) {
+  recent_packs_.push_front(pack);
+  packs_.emplace(pack->ref(), recent_packs_.begin());
+  open_bytes_ += list_bytes(*pack);
   for (std::size_t i = 0; i < pack->chunks().size(); ++i) {
-    listed_.try_emplace(pack->chunks()[i].id, StoredChunk{pack, i});
+    listed_.try_emplace(pack->chunks()[i].id, Listed{recent_packs_.begin(), i});
   }
 }
 
 void ChunkReader::close_oldest() {
-  const OpenPack oldest = recent_packs_.back().second;
-  open_bytes_ -= list_bytes(*oldest);
-  for (const PackedChunk& chunk : oldest->chunks()) {
+  const auto oldest = std::prev(recent_packs_.end());
+  open_bytes_ -= list_bytes(**oldest);
+  for (const PackedChunk& chunk : (*oldest)->chunks()) {
     const auto found = listed_.find(chunk.id);
     if (found != listed_.end() && found->second.pack == oldest) listed_.erase(found);
   }
-  packs_.erase(oldest->ref());
+  packs_.erase((*oldest)->ref());
   recent_packs_.pop_back();
 }
 

@@ -67,10 +67,16 @@ class ChunkReader {
   };
 
   Result<OpenPack> open_pack(const PackRef& ref);
-  // In a pack that is open.
+  using RecentPacks = std::list<OpenPack>;
+  // A chunk of a pack that is open.
+  struct Listed {
+    RecentPacks::iterator pack;
+    std::size_t ordinal = 0;
+  };
+
   std::optional<StoredChunk> find_listed(const ChunkId& id);
   // The caller holds mutex_ of both.
-  void add_to_listed(const OpenPack& pack);
+  void add_open(const OpenPack& pack);
   void close_oldest();
   Result<StoredChunk> find_at(const ChunkLocation& location, const Attempt& attempt);
   static bool fits(const PackedChunk& chunk, const Attempt& attempt);
@@ -81,11 +87,11 @@ class ChunkReader {
   Index* const index_;
   Findings* const findings_;
 
-  std::mutex mutex_;                                      // guards everything below
-  std::size_t open_bytes_ = 0;                            // of the lists of these
-  std::list<std::pair<PackRef, OpenPack>> recent_packs_;  // most recently used first
-  std::map<PackRef, std::list<std::pair<PackRef, OpenPack>>::iterator> packs_;
-  std::unordered_map<ChunkId, StoredChunk> listed_;  // the chunks of these, each in one of them
+  std::mutex mutex_;            // guards everything below
+  std::size_t open_bytes_ = 0;  // of the lists of these
+  RecentPacks recent_packs_;    // most recently used first
+  std::map<PackRef, RecentPacks::iterator> packs_;
+  std::unordered_map<ChunkId, Listed> listed_;  // the chunks of these, each in one of them
 };
 
 }  // namespace haul::repository

@@ -5,6 +5,13 @@
 
 namespace haul::repository {
 
+std::vector<PackRef> packs_of(const PackTable& table) {
+  std::vector<PackRef> packs;
+  packs.reserve(table.size());
+  for (const auto& [pack, use] : table) packs.push_back(pack);
+  return packs;
+}
+
 void write_pack_table(ByteWriter& out, const PackTable& table) {
   std::set<std::string> names;
   for (const auto& [ref, use] : table) names.insert(ref.lease);

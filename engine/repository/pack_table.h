@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <map>
+#include <vector>
 
 #include "engine/repository/cluster.h"
 
@@ -27,6 +28,9 @@ struct PackUse {
 };
 
 using PackTable = std::map<PackRef, PackUse>;
+
+// In the order of the leases that wrote them, which is that of time.
+std::vector<PackRef> packs_of(const PackTable& table);
 
 void write_pack_table(ByteWriter& out, const PackTable& table);
 Result<PackTable> read_pack_table(ByteReader& in);

@@ -83,7 +83,7 @@ class Planner {
       : chunks_(chunks), snapshot_(snapshot) {
     plan_.backup = snapshot.id;
     plan_.tree = snapshot.tree;
-    for (const auto& [pack, use] : snapshot.packs) plan_.packs.push_back(pack);
+    plan_.packs = repository::packs_of(snapshot.packs);
   }
 
   Result<RestorePlan> run() {
