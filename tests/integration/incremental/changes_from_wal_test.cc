@@ -145,6 +145,37 @@ TEST_F(ChangesFromWal, WhatGrewAgainBehindATruncationIsNotTheParents) {
   expect_restored_as_it_is();
 }
 
+TEST_F(ChangesFromWal, DatabaseThatWasMadeAnewUnderTheSameOid) {
+  start(PgServerOptions::Checksums::on);
+  if (support::pg_major() < 15) GTEST_SKIP() << "before PostgreSQL 15 nobody chooses an oid";
+  query("CREATE DATABASE again OID 70000");
+  ASSERT_TRUE(server_->query("CREATE TABLE mark AS SELECT 1 n", "again"));
+  query("CHECKPOINT");
+  workshop_.shell("sleep 3");
+  expect_backup("--changes wal", "scan");
+  query("DROP DATABASE again");
+  query("CREATE DATABASE again OID 70000 STRATEGY file_copy");
+  query("CHECKPOINT");
+  expect_backup("--changes wal", "wal");
+  expect_restored_as_it_is();
+}
+
+// Most relations that are written by images alone are new, and all of them is read; this one is
+// not.
+TEST_F(ChangesFromWal, PageThatOnlyAnImageTellsOf) {
+  start(PgServerOptions::Checksums::on);
+  if (query("SELECT count(*) FROM pg_available_extensions WHERE name = 'pg_surgery'") == "0") {
+    GTEST_SKIP() << "PostgreSQL 13 has no pg_surgery";
+  }
+  query("CREATE EXTENSION pg_surgery");
+  workshop_.shell("sleep 3");
+  expect_backup("--changes wal", "scan");
+  query("SELECT heap_force_freeze('untouched', ARRAY['(7, 1)'::tid])");
+  query("CHECKPOINT");
+  expect_backup("--changes wal", "wal");
+  expect_restored_as_it_is();
+}
+
 TEST_F(ChangesFromWal, ChangeThatNoWalTellsOfEndsTheBackupAndIsRemembered) {
   start(PgServerOptions::Checksums::off, {"wal_log_hints = on"});
   expect_backup("", "scan");
