@@ -9,6 +9,7 @@
 
 #include "base/format.h"
 #include "engine/backup/backup_wal.h"
+#include "engine/backup/changes_ahead.h"
 #include "engine/backup/changes_since.h"
 #include "engine/backup/commit.h"
 #include "engine/backup/configuration.h"
@@ -139,11 +140,18 @@ class Backup {
         {&options_, &environment_, &cluster_, &preflight_, repository_.get(), prototype()}));
     const std::stop_callback cancel(environment_.stop, [&wal] { wal->cancel(); });
     enter(Phase::starting);
+    if (options_.changes == BackupOptions::Changes::wal) HAUL_TRY(prepare_changes());
+    std::optional<ChangesAhead> ahead;
+    if (since_) ahead.emplace(*since_);
     const postgres::StartResult start =
         HAUL_TRY(session.start(options_.label, options_.checkpoint));
     HAUL_TRY(wal->start(start));
 
-    if (options_.changes == BackupOptions::Changes::wal) HAUL_TRY(find_changes(start));
+    if (ahead) {
+      enter(Phase::finding_changes);
+      ahead->wait();
+      HAUL_TRY(find_changes(start));
+    }
     enter(Phase::copying);
     PageCheckContext pages = page_check_context();
     pages.start = start.start;
@@ -200,11 +208,10 @@ class Backup {
     return commit();
   }
 
-  // What is read of the files from here on: all of them, unless WAL tells.
-  Status find_changes(const postgres::StartResult& start) {
+  // Nothing comes of it where everything has to be read.
+  Status prepare_changes() {
     Parent* const parent = repository_->parent();
     if (parent == nullptr) return ok();
-    enter(Phase::finding_changes);
     if (auto reason =
             HAUL_TRY(check_changes_usable(cluster_, parent->snapshot(), preflight_.facts))) {
       report_.warnings.push_back(*std::move(reason));
@@ -218,13 +225,19 @@ class Backup {
     since.findings = &repository_->findings();
     since.parent = parent;
     since.preflight = &preflight_;
-    since.start = start;
+    since.start.timeline = control().timeline;
     since.audit = options_.audit;
     since.workers = flow::resolve_workers(options_.workers);
     since.seed = std::bit_cast<std::uint64_t>(seed);
     since.stop = environment_.stop;
-    changes_ = HAUL_TRY(select_changes(since));
-    repository_->writer().inherit(parent->snapshot().packs);
+    return ok();
+  }
+
+  // What is read of the files from here on.
+  Status find_changes(const postgres::StartResult& start) {
+    since_->start = start;
+    changes_ = HAUL_TRY(select_changes(*since_));
+    repository_->writer().inherit(repository_->parent()->snapshot().packs);
     snapshot_.from_wal = true;
     return ok();
   }

@@ -167,6 +167,14 @@ Result<std::optional<std::string>> check_changes_usable(const repository::Cluste
   return std::nullopt;
 }
 
+Status keep_archived_changes(const ChangesSince& since) {
+  const BackupFacts before =
+      HAUL_TRY(postgres::backup_facts_from_json(since.parent->snapshot().facts));
+  wal::ChangeWindowRequest request = HAUL_TRY(window_request(since));
+  request.from = before.start;
+  return wal::keep_archived_changes(std::move(request));
+}
+
 Result<std::unique_ptr<const ChangeSelection>> select_changes(const ChangesSince& since) {
   const repository::Snapshot& snapshot = since.parent->snapshot();
   const BackupFacts before = HAUL_TRY(postgres::backup_facts_from_json(snapshot.facts));

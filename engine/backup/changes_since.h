@@ -41,6 +41,10 @@ Result<std::optional<std::string>> check_changes_usable(const repository::Cluste
                                                         const repository::Snapshot& parent,
                                                         const postgres::BackupFacts& facts);
 
+// While it begins, which may take minutes: reads WAL that is archived already, and keeps what it
+// finds beside it. Of `start` only the timeline is known.
+Status keep_archived_changes(const ChangesSince& since);
+
 // Once it has begun.
 Result<std::unique_ptr<const ChangeSelection>> select_changes(const ChangesSince& since);
 

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <exception>
 #include <iterator>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -51,6 +52,27 @@ class Planner {
       parts.push_back(HAUL_TRY(plan(route_.segment(number))));
     }
     return parts;
+  }
+
+  // Those that are archived and follow each other, but for the last one, whose last record may go
+  // on behind it; without those whose changes are kept.
+  Result<std::vector<Part>> archived_and_not_known() {
+    std::vector<Part> parts;
+    std::optional<Part> before;
+    std::uint64_t number =
+        postgres::segment_of(request_.from, {}, route_.geometry.segment_size_bytes).number;
+    for (;; ++number) {
+      if (request_.stop.stop_requested()) return Error(ErrorCode::interrupted, "interrupted");
+      Part part;
+      part.segment = route_.segment(number);
+      const WalName name = route_.name(part.segment);
+      const std::set<std::string>& names = *HAUL_TRY(names_in(layout_.prefix(name)));
+      part.is_archived = names.contains(name.text);
+      if (!part.is_archived) return parts;
+      part.has_known_changes = names.contains(changes_name(name));
+      if (before && !before->has_known_changes) parts.push_back(*before);
+      before = part;
+    }
   }
 
  private:
@@ -111,25 +133,25 @@ class WindowReader {
   }
 
   Result<ChangeWindow> run() {
-    read_all();
-    {
-      const std::scoped_lock lock(mutex_);
-      if (failure_) return *failure_;
-    }
+    HAUL_TRY(read_all());
     HAUL_TRY(check_joints());
     for (const Part& part : parts_) window_.segments_known += part.used_known_changes ? 1 : 0;
     settle_events();
     return std::move(window_);
   }
 
- private:
-  void read_all() {
+  Status read_all() {
     const std::size_t workers = std::min(std::max<std::size_t>(request_.workers, 1), parts_.size());
-    std::vector<std::jthread> others;
-    for (std::size_t i = 1; i < workers; ++i) others.emplace_back([this] { work(); });
-    work();
+    {
+      std::vector<std::jthread> others;
+      for (std::size_t i = 1; i < workers; ++i) others.emplace_back([this] { work(); });
+      work();
+    }
+    const std::scoped_lock lock(mutex_);
+    return failure_ ? Status(*failure_) : ok();
   }
 
+ private:
   // Takes segments until none is left or one has failed; no exception leaves a thread.
   void work() noexcept {
     Status done = ok();
@@ -296,6 +318,13 @@ Result<ChangeWindow> find_changes(const ChangeWindowRequest& request) {
   if (request.from == request.to) return ChangeWindow();
   std::vector<Part> parts = HAUL_TRY(Planner(request).run());
   return WindowReader(request, std::move(parts)).run();
+}
+
+Status keep_archived_changes(ChangeWindowRequest request) {
+  request.route.wal_directory = nullptr;
+  request.to = Lsn{std::numeric_limits<std::uint64_t>::max()};
+  std::vector<Part> parts = HAUL_TRY(Planner(request).archived_and_not_known());
+  return WindowReader(request, std::move(parts)).read_all();
 }
 
 }  // namespace haul::wal

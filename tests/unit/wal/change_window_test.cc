@@ -88,15 +88,28 @@ class WindowOfChanges : public ::testing::Test {
     archive_.write("data/pg_wal/" + name_of(index), content_of(stream_, index));
   }
 
-  Result<ChangeWindow> find(Lsn from, Lsn to, const TimelineHistory& lineage,
-                            std::size_t workers = 1) {
+  ChangeWindowRequest request(const TimelineHistory& lineage) {
     ChangeWindowRequest request;
     request.route = {archive_.cluster(), kGeometry, lineage, wal_directory_.get()};
-    request.from = from;
-    request.to = to;
-    request.workers = workers;
+    request.from = from_;
     request.stop = stop_.get_token();
-    return find_changes(request);
+    return request;
+  }
+  Result<ChangeWindow> find(Lsn from, Lsn to, const TimelineHistory& lineage,
+                            std::size_t workers = 1) {
+    ChangeWindowRequest asked = request(lineage);
+    asked.from = from;
+    asked.to = to;
+    asked.workers = workers;
+    return find_changes(asked);
+  }
+  Status keep_ahead() { return keep_archived_changes(request(first_timeline(TimelineId{1}))); }
+  void spoil(std::uint64_t index) {
+    const std::string changes = changes_name(index);
+    archive_.overwrite(changes.substr(0, changes.rfind('.')), "no WAL");
+  }
+  bool is_kept(std::uint64_t index) {
+    return archive_.cluster().store->head(changes_name(index)).has_value();
   }
   Result<ChangeWindow> find(Lsn from, Lsn to) {
     return find(from, to, first_timeline(TimelineId{1}));
@@ -167,6 +180,38 @@ TEST_F(WindowOfChanges, SegmentsWhoseChangesAreKeptNeedNotBeThere) {
   const auto window = find(from_, to_);
   ASSERT_TRUE(window) << window.error().message();
   EXPECT_TRUE(window->blocks == all_before(to_));
+}
+
+TEST_F(WindowOfChanges, WhatIsArchivedCanBeReadAhead) {
+  archive_all_but_last();
+  leave_on_server(kSegments - 1);
+  ASSERT_TRUE(keep_ahead());
+  EXPECT_FALSE(is_kept(kSegments - 2))
+      << "its last record may end in a segment that is not archived";
+  const auto window = find(from_, to_);
+  ASSERT_TRUE(window) << window.error().message();
+  EXPECT_EQ(window->segments_known, kSegments - 2);
+  EXPECT_TRUE(window->blocks == all_before(to_));
+}
+
+TEST_F(WindowOfChanges, IsReadAheadUpToWhatIsMissingAndNoSecondTime) {
+  for (const std::uint64_t index : {0U, 1U, 2U, 4U}) archive(stream_, index);
+  leave_on_server(3);
+  ASSERT_TRUE(keep_ahead());
+  EXPECT_TRUE(is_kept(0) && is_kept(1));
+  EXPECT_FALSE(is_kept(2) || is_kept(3) || is_kept(4));
+  archive(stream_, 3);
+  spoil(0);  // not looked at again
+  ASSERT_TRUE(keep_ahead());
+  EXPECT_TRUE(is_kept(2) && is_kept(3));
+}
+
+TEST_F(WindowOfChanges, WhatCannotBeReadAheadIsTold) {
+  for (const std::uint64_t index : {0U, 1U, 2U}) archive(stream_, index);
+  spoil(0);
+  EXPECT_EQ(code_of(keep_ahead()), ErrorCode::corrupt);
+  stop_.request_stop();
+  EXPECT_EQ(code_of(keep_ahead()), ErrorCode::interrupted);
 }
 
 TEST_F(WindowOfChanges, WorkersFindTheSame) {
