@@ -151,7 +151,15 @@ Result<ChunkReader::OpenPack> ChunkReader::open_pack(const PackRef& ref) {
   return OpenPack(std::move(opened));
 }
 
-void ChunkReader::open_ahead(const PackRef& pack) { static_cast<void>(open_pack(pack)); }
+bool ChunkReader::open_ahead(const PackRef& pack) {
+  {
+    const std::scoped_lock lock(mutex_);
+    // The rest is for what turns out to be needed.
+    if (open_bytes_ >= kOpenPackBytesMax / 2 || recent_packs_.size() >= kOpenPacksMax) return false;
+  }
+  static_cast<void>(open_pack(pack));
+  return true;
+}
 
 std::optional<StoredChunk> ChunkReader::find_listed(const ChunkId& id) {
   const std::scoped_lock lock(mutex_);

@@ -50,8 +50,8 @@ class ChunkReader {
   // may still turn out to be damaged, and read() then finds another. Nothing when no list has it.
   Result<std::optional<StoredChunk>> find(const ChunkId& id, std::uint32_t size_max_bytes);
   // Opens a pack before its chunks are asked for, which then needs neither the index nor the pack's
-  // list. What goes wrong is met again by whoever asks.
-  void open_ahead(const PackRef& pack);
+  // list. What goes wrong is met again by whoever asks. False: others would have to be closed.
+  bool open_ahead(const PackRef& pack);
   // The packs that hold it, without reading them.
   Result<std::vector<ChunkLocation>> locate(const ChunkId& id) { return index_->find(id); }
 

@@ -17,7 +17,7 @@ namespace haul::repository {
 
 class PackOpener {
  public:
-  // As many of the last ones as are kept open, the last one first. `chunks` outlives it.
+  // The last one first, as many as there is room for. `chunks` outlives it.
   PackOpener(ChunkReader& chunks, std::vector<PackRef> packs);
   ~PackOpener();
   PackOpener(const PackOpener&) = delete;
