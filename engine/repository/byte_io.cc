@@ -22,16 +22,6 @@ void ByteWriter::patch(std::size_t offset, ByteSpan v) {
   std::ranges::copy(v, buffer_.begin() + static_cast<std::ptrdiff_t>(offset));
 }
 
-ByteSpan ByteReader::bytes(std::size_t count) {
-  if (failed_ || count > remaining()) {
-    failed_ = true;
-    return {};
-  }
-  const ByteSpan result = source_.subspan(position_, count);
-  position_ += count;
-  return result;
-}
-
 std::string ByteReader::short_text() {
   const std::size_t length = u16();
   return std::string(text_of(bytes(length)));
@@ -40,15 +30,6 @@ std::string ByteReader::short_text() {
 void ByteReader::zeros(std::size_t count) {
   const ByteSpan range = bytes(count);
   if (std::ranges::any_of(range, [](std::byte b) { return b != std::byte{0}; })) failed_ = true;
-}
-
-std::uint64_t ByteReader::get(std::size_t count) {
-  const ByteSpan range = bytes(count);
-  std::uint64_t value = 0;
-  for (std::size_t i = 0; i < range.size(); ++i) {
-    value |= std::uint64_t{std::to_integer<std::uint8_t>(range[i])} << (8 * i);
-  }
-  return value;
 }
 
 }  // namespace haul::repository

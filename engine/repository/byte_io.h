@@ -49,12 +49,20 @@ class ByteReader {
  public:
   explicit ByteReader(ByteSpan source) : source_(source) {}
 
-  std::uint8_t u8() { return static_cast<std::uint8_t>(get(1)); }
-  std::uint16_t u16() { return static_cast<std::uint16_t>(get(2)); }
-  std::uint32_t u32() { return static_cast<std::uint32_t>(get(4)); }
-  std::uint64_t u64() { return get(8); }
+  std::uint8_t u8() { return static_cast<std::uint8_t>(get<1>()); }
+  std::uint16_t u16() { return static_cast<std::uint16_t>(get<2>()); }
+  std::uint32_t u32() { return static_cast<std::uint32_t>(get<4>()); }
+  std::uint64_t u64() { return get<8>(); }
   // Empty when there are fewer.
-  ByteSpan bytes(std::size_t count);
+  ByteSpan bytes(std::size_t count) {
+    if (failed_ || count > remaining()) {
+      failed_ = true;
+      return {};
+    }
+    const ByteSpan result = source_.subspan(position_, count);
+    position_ += count;
+    return result;
+  }
   std::string short_text();
   template <std::size_t N>
   std::array<std::byte, N> array() {
@@ -73,7 +81,17 @@ class ByteReader {
   bool finished() const { return ok() && remaining() == 0; }
 
  private:
-  std::uint64_t get(std::size_t count);
+  // Here, and of a size that is known: a pack's footer has a tag for each page.
+  template <std::size_t kBytes>
+  std::uint64_t get() {
+    const ByteSpan range = bytes(kBytes);
+    if (range.empty()) return 0;
+    std::uint64_t value = 0;
+    for (std::size_t i = 0; i < kBytes; ++i) {
+      value |= std::uint64_t{std::to_integer<std::uint8_t>(range[i])} << (8 * i);
+    }
+    return value;
+  }
 
   ByteSpan source_;
   std::size_t position_ = 0;

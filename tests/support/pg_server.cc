@@ -192,7 +192,8 @@ Status PgServer::initialize(const PgServerOptions& options) {
     command.emplace_back("--no-data-checksums");
   }
   HAUL_TRY(run(command));
-  HAUL_TRY(configure({"listen_addresses = ''", "fsync = off", "shared_buffers = 32MB",
+  // Releases that were unpacked beside the system cannot load what they compile queries with.
+  HAUL_TRY(configure({"listen_addresses = ''", "jit = off", "fsync = off", "shared_buffers = 32MB",
                       "max_connections = 50", "logging_collector = off"}));
   return configure(options.settings);
 }

@@ -144,7 +144,10 @@ TEST(Chain, EveryLinkRestoresToWhatWasThere) {
                 static_cast<unsigned long long>(chain.from_wal()));
     std::fflush(stdout);
   }
-  EXPECT_GT(from_wal, 0U);
+  // One chain by itself may have none.
+  if (range.last > range.first) {
+    EXPECT_GT(from_wal, 0U);
+  }
 }
 
 }  // namespace
