@@ -155,9 +155,15 @@ bool ChunkReader::open_ahead(const PackRef& pack) {
   {
     const std::scoped_lock lock(mutex_);
     // The rest is for what turns out to be needed.
-    if (open_bytes_ >= kOpenPackBytesMax / 2 || recent_packs_.size() >= kOpenPacksMax) return false;
+    if (open_bytes_ >= kOpenPackBytesMax / 2 ||
+        recent_packs_.size() + opening_ahead_ >= kOpenPacksMax) {
+      return false;
+    }
+    ++opening_ahead_;
   }
   static_cast<void>(open_pack(pack));
+  const std::scoped_lock lock(mutex_);
+  --opening_ahead_;
   return true;
 }
 

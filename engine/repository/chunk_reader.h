@@ -89,7 +89,8 @@ class ChunkReader {
 
   std::mutex mutex_;            // guards everything below
   std::size_t open_bytes_ = 0;  // of the lists of these
-  RecentPacks recent_packs_;    // most recently used first
+  std::size_t opening_ahead_ = 0;
+  RecentPacks recent_packs_;  // most recently used first
   std::map<PackRef, RecentPacks::iterator> packs_;
   std::unordered_map<ChunkId, Listed> listed_;  // the chunks of these, each in one of them
 };

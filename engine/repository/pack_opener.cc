@@ -24,7 +24,7 @@ PackOpener::~PackOpener() { next_ = packs_.size(); }
 void PackOpener::work() noexcept {
   try {
     for (std::size_t i = next_++; i < packs_.size(); i = next_++) {
-      if (!chunks_.open_ahead(packs_[packs_.size() - 1 - i])) return;
+      if (!chunks_.open_ahead(packs_[packs_.size() - 1 - i])) next_ = packs_.size();
     }
   } catch (const std::exception&) {
     // Out of memory, most likely: then nothing is opened ahead.

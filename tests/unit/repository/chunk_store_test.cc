@@ -6,6 +6,7 @@
 #include <chrono>
 #include <set>
 #include <thread>
+#include <utility>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -690,14 +691,14 @@ TEST(ChunkReaderFind, ChunkNobodyHasOrOfAnotherSizeIsNotFound) {
   EXPECT_FALSE(fixture.reader->find(fixture.chunks[0].id, 1'000).value().has_value());
 }
 
-// Until every chunk is found in a pack that is open; false: not within ten seconds.
-bool are_opened(ChunkReader& reader, const std::vector<TestChunk>& chunks) {
+// Until so many of the chunks are found in a pack that is open; false: not within ten seconds.
+bool are_opened(ChunkReader& reader, const std::vector<TestChunk>& chunks, std::size_t count) {
   using std::chrono::steady_clock;
   const auto deadline = steady_clock::now() + std::chrono::seconds(10);
   const auto is_open = [&](const TestChunk& chunk) {
     return reader.find(chunk.id, kChunkBytesMax).value().has_value();
   };
-  while (!std::ranges::all_of(chunks, is_open)) {
+  while (std::cmp_less(std::ranges::count_if(chunks, is_open), count)) {
     if (steady_clock::now() > deadline) return false;
     std::this_thread::yield();
   }
@@ -726,7 +727,7 @@ struct PacksToOpen : FailingPacks {
 TEST(PackOpener, OpensWhatItIsGiven) {
   PacksToOpen fixture(20);
   const PackOpener opener(*fixture.reader, fixture.refs);
-  EXPECT_TRUE(are_opened(*fixture.reader, fixture.chunks));
+  EXPECT_TRUE(are_opened(*fixture.reader, fixture.chunks, fixture.chunks.size()));
 }
 
 TEST(PackOpener, PassesOverWhatCannotBeOpened) {
@@ -734,16 +735,17 @@ TEST(PackOpener, PassesOverWhatCannotBeOpened) {
   fixture.fail(fixture.packs[3]);
   const PackOpener opener(*fixture.reader, fixture.refs);
   fixture.chunks.erase(fixture.chunks.begin() + 3);
-  EXPECT_TRUE(are_opened(*fixture.reader, fixture.chunks));
+  EXPECT_TRUE(are_opened(*fixture.reader, fixture.chunks, fixture.chunks.size()));
   EXPECT_THAT(fixture.findings.lines(), IsEmpty());
 }
 
 TEST(PackOpener, OpensTheLastOnesWhereThereAreMoreThanAreKeptOpen) {
-  PacksToOpen fixture(ChunkReader::kOpenPacksMax + 3);
+  PacksToOpen fixture(ChunkReader::kOpenPacksMax + 20);
   const PackOpener opener(*fixture.reader, fixture.refs);
-  const TestChunk first = fixture.chunks[2];
-  fixture.chunks.erase(fixture.chunks.begin(), fixture.chunks.begin() + 3);
-  EXPECT_TRUE(are_opened(*fixture.reader, fixture.chunks));
+  const TestChunk first = fixture.chunks[0];
+  fixture.chunks.erase(fixture.chunks.begin(), fixture.chunks.begin() + 20);
+  // Some are left out where there was just room for what other threads were opening.
+  EXPECT_TRUE(are_opened(*fixture.reader, fixture.chunks, ChunkReader::kOpenPacksMax - 40));
   EXPECT_FALSE(fixture.reader->find(first.id, kChunkBytesMax).value().has_value());
 }
 
