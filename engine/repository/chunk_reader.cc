@@ -156,7 +156,7 @@ bool ChunkReader::open_ahead(const PackRef& pack) {
     const std::scoped_lock lock(mutex_);
     // The rest is for what turns out to be needed.
     if (open_bytes_ >= kOpenPackBytesMax / 2 ||
-        recent_packs_.size() + opening_ahead_ >= kOpenPacksMax) {
+        recent_packs_.size() + opening_ahead_ >= kOpenPacksMax / 2) {
       return false;
     }
     ++opening_ahead_;

@@ -1,9 +1,11 @@
 #include "tools/pghaul/process.h"
 
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <exception>
 #include <iostream>
@@ -26,6 +28,16 @@ void harden_process() {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
+// Some 750 source files and 400 packs may be open at once. The soft limit is low for the sake of
+// programs that call select(), which this one does not.
+void raise_file_limit() {
+  constexpr rlim_t kFiles = 4096;
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= kFiles) return;
+  limit.rlim_cur = std::min(kFiles, limit.rlim_max);
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int run_and_map_signal(const std::vector<std::string>& words, Platform& platform) {
   const Interruption interruption;
   Streams streams{&std::cout, &std::cerr, Streams::Err::file};
@@ -43,6 +55,7 @@ int run_process(int argc, char** argv, Platform& platform) {
     const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
     failure = failure_status(words);
     harden_process();
+    raise_file_limit();
     std::ios::sync_with_stdio(false);
     return run_and_map_signal(words, platform);
   } catch (const std::exception& exception) {

@@ -233,6 +233,12 @@ TEST_F(Failures, RoleWithoutTheRightToReplicate) {
   expect_only_the_first_backup();
 }
 
+TEST_F(Failures, LowSoftLimitOfOpenFilesIsNone) {
+  const Outcome outcome = workshop_->shell_as_server(
+      format("ulimit -Sn 40 && {} {}", workshop_->path("pghaul"), backup_command("--type full")));
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+}
+
 TEST_F(Failures, DamagedPagesInTheSourceAreExitStatusThree) {
   auto other = PgServer::create({}).value();
   ASSERT_TRUE(other->start());
