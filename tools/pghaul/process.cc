@@ -35,6 +35,7 @@ void raise_file_limit() {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= kFiles) return;
   limit.rlim_cur = std::min(kFiles, limit.rlim_max);
+  // Where it stays as it was, who opens one file too many says so.
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
