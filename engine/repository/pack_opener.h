@@ -2,7 +2,7 @@
 // draws on as many packs, and opening one waits for the device several times.
 //
 // Memory:   what the ChunkReader keeps open.
-// Threads:  made and destroyed by one owner; destroying it leaves off, and waits for what has begun.
+// Threads:  made and destroyed by one owner; its destruction waits for what has begun.
 // Errors:   none; what goes wrong is met again by whoever needs the pack.
 #pragma once
 
