@@ -167,13 +167,14 @@ TEST_F(PlaceTest, PackThatCannotBeReadAtAllIsAnIoError) {
 }
 
 TEST_F(PlaceTest, ChunkOfADamagedPackComesFromAnother) {
-  // Neither builder knows what the other stores; the copy of the later one is looked for first.
-  BackupBuilder later(repository_, "20261123T020223Z-F");
+  // Neither builder knows what the other stores. The backup's own copy is looked for first: its
+  // pack may be open already, and its run is the newer one.
+  BackupBuilder earlier(repository_, "20261121T020223Z-F");
   const std::string content = pattern(1'200'000, 9);
-  later.data_directory();
-  const std::string pack = later.new_pack();
-  later.paged_file("base/5/5", content).commit();
-  backup_.new_pack();
+  earlier.data_directory();
+  earlier.new_pack();
+  earlier.paged_file("base/5/5", content).commit();
+  const std::string pack = backup_.new_pack();
   backup_.paged_file("base/5/5", content).commit();
   auto object = repository_.store().get(pack, 64 << 20).value();
   for (std::size_t at = object.size() / 4; at < object.size() / 2; at += 100) {
