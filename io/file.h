@@ -2,7 +2,8 @@
 //
 // Units:    offsets and sizes are bytes.
 // Memory:   owns its descriptor; nothing is allocated per operation.
-// Threads:  read_at and write_at from any thread at once; everything else one owner at a time.
+// Threads:  read_at and write_at from any thread at once; everything else one owner at a time, also
+//           beside them.
 // Errors:   io, no_space, permission.
 #pragma once
 
@@ -39,6 +40,10 @@ class File {
   // short system calls are continued. A file opened direct needs offset, address and size aligned
   // to kDirectAlignment.
   virtual Result<std::size_t> read_at(std::uint64_t offset, MutableByteSpan into) = 0;
+  // Fills `into` from the page cache if all of it is there, without waiting for the device, whether
+  // opened direct or not. False where it is not, and where that cannot be told: Linux before 6.5,
+  // somebody else's file, anything but a file of the operating system.
+  virtual bool read_cached(std::uint64_t /*offset*/, MutableByteSpan /*into*/) { return false; }
   // Writes all of `from` or fails. Same alignment rule.
   virtual Status write_at(std::uint64_t offset, ByteSpan from) = 0;
   virtual Status resize(std::uint64_t size_bytes) = 0;

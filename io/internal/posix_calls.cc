@@ -35,6 +35,22 @@ Error path_error(int error_number, std::string_view verb, const std::string& nam
   }
 }
 
+bool is_in_page_cache(int fd, std::uint64_t offset, std::uint64_t size_bytes) {
+  // cachestat(2), of which neither glibc 2.36 nor Linux 6.1's headers know.
+  constexpr long kCachestat = 451;
+  struct {
+    std::uint64_t offset, size_bytes;
+  } const range{offset, size_bytes};
+  struct {
+    std::uint64_t cached, dirty, in_writeback, evicted, recently_evicted;
+  } pages{};
+  if (size_bytes == 0 || ::syscall(kCachestat, fd, &range, &pages, 0U) != 0) return false;
+  static const auto page_size_bytes = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  const std::uint64_t first = offset / page_size_bytes;
+  const std::uint64_t last = (offset + size_bytes - 1) / page_size_bytes;
+  return pages.cached == last - first + 1;
+}
+
 FileInfo file_info(const struct stat& status) {
   FileInfo info;
   if (S_ISREG(status.st_mode)) info.kind = FileKind::regular;

@@ -34,6 +34,9 @@ int open_beneath(int root, const std::string& path, std::uint64_t flags, std::ui
 // missing system call is `unsupported`.
 Error path_error(int error_number, std::string_view verb, const std::string& name);
 
+// Whether the page cache has all of a part of a file; false where the kernel does not say.
+bool is_in_page_cache(int fd, std::uint64_t offset, std::uint64_t size_bytes);
+
 FileInfo file_info(const struct stat& status);
 
 }  // namespace haul::io::internal

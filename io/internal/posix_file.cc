@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -65,6 +66,27 @@ Result<std::size_t> PosixFile::read_at(std::uint64_t offset, MutableByteSpan int
     done = reached;
   }
   return done;
+}
+
+bool PosixFile::read_cached(std::uint64_t offset, MutableByteSpan into) {
+  // Asked first: a read that may not wait still makes the kernel fetch what is not there.
+  if (!is_in_page_cache(fd_.get(), offset, into.size())) return false;
+  const int fd = direct_ ? buffered_descriptor() : fd_.get();
+  if (fd < 0) return false;
+  const iovec part{into.data(), into.size()};
+  const ssize_t count = uninterrupted(
+      [&] { return ::preadv2(fd, &part, 1, static_cast<off_t>(offset), RWF_NOWAIT); });
+  return count >= 0 && static_cast<std::size_t>(count) == into.size();
+}
+
+// Negative where the file cannot be opened a second time.
+int PosixFile::buffered_descriptor() {
+  if (!buffered_fd_) {
+    // The very file that is open: its name may have gone to another one.
+    const std::string self = format("/proc/self/fd/{}", fd_.get());
+    buffered_fd_ = UniqueFd(::open(self.c_str(), O_RDONLY | O_CLOEXEC));
+  }
+  return buffered_fd_.get();
 }
 
 Status PosixFile::write_at(std::uint64_t offset, ByteSpan from) {

@@ -30,6 +30,7 @@ class PosixFile final : public File {
   ~PosixFile() override;
 
   Result<std::size_t> read_at(std::uint64_t offset, MutableByteSpan into) override;
+  bool read_cached(std::uint64_t offset, MutableByteSpan into) override;
   Status write_at(std::uint64_t offset, ByteSpan from) override;
   Status resize(std::uint64_t size_bytes) override;
   Status preallocate(std::uint64_t size_bytes) override;
@@ -61,7 +62,10 @@ class PosixFile final : public File {
   Status note_sync(int error_number);
 
  private:
+  int buffered_descriptor();
+
   UniqueFd fd_;
+  UniqueFd buffered_fd_;  // of the same file when it is direct, once something was read cached
   std::string name_;
   bool direct_ = false;
   bool sync_failed_ = false;

@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
+#include <optional>
 #include <span>
 #include <string>
 #include <thread>
@@ -19,6 +21,7 @@
 #include <gtest/gtest.h>
 
 #include "io/aligned_buffer.h"
+#include "io/internal/posix_calls.h"
 #include "tests/support/file_content.h"
 #include "tests/support/temporary_directory.h"
 
@@ -181,6 +184,82 @@ TEST(PosixFile, WhereDirectModeIsRefusedTheFileIsBuffered) {
   EXPECT_EQ(file.read_at(1, into).value(), 3U);
   EXPECT_TRUE(file.end_direct());
 }
+
+class CachedReadTest : public testing::TestWithParam<Caching> {
+ protected:
+  static constexpr std::size_t kPage = 8192;
+
+  CachedReadTest() {
+    HAUL_ASSERT(::posix_fadvise(writer_.get(), 0, 0, POSIX_FADV_RANDOM) == 0);
+    HAUL_ASSERT(::pwrite(writer_.get(), content_.data(), content_.size(), 0) ==
+                static_cast<ssize_t>(content_.size()));
+    HAUL_ASSERT(::fsync(writer_.get()) == 0);
+  }
+
+  void SetUp() override {
+    if (!is_in_page_cache(writer_.get(), 0, kPage)) {
+      GTEST_SKIP() << "this kernel does not say what the page cache has";
+    }
+    HAUL_ASSERT(::posix_fadvise(writer_.get(), 0, 0, POSIX_FADV_DONTNEED) == 0);
+    ASSERT_FALSE(is_in_page_cache(writer_.get(), 0, kPage));
+  }
+
+  void bring_into_cache(std::size_t page) {
+    std::array<std::byte, kPage> bytes;
+    HAUL_ASSERT(::pread(writer_.get(), bytes.data(), kPage, static_cast<off_t>(page * kPage)) ==
+                static_cast<ssize_t>(kPage));
+  }
+  // What was read of some pages.
+  std::optional<std::string> read_cached(std::size_t page, std::size_t pages) {
+    const MutableByteSpan into = buffer_.bytes().first(pages * kPage);
+    if (!file_.read_cached(page * kPage, into)) return std::nullopt;
+    return std::string(text_of(into));
+  }
+  std::string content(std::size_t page, std::size_t pages) const {
+    return content_.substr(page * kPage, pages * kPage);
+  }
+
+  const support::TemporaryDirectory top_;
+  const std::string content_ = pattern(8 * kPage + 100, 3);
+  const UniqueFd writer_{::open(top_.path_of("a").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
+  PosixFile file_{UniqueFd(::open(top_.path_of("a").c_str(), O_RDONLY | O_CLOEXEC)), "a",
+                  GetParam()};
+  AlignedBuffer buffer_{4 * kPage};
+};
+
+TEST_P(CachedReadTest, WhatIsInThePageCacheIsReadAndNothingElse) {
+  EXPECT_EQ(read_cached(2, 1), std::nullopt);
+  bring_into_cache(2);
+  EXPECT_EQ(read_cached(2, 1), content(2, 1));
+  EXPECT_EQ(read_cached(1, 2), std::nullopt);
+  EXPECT_EQ(read_cached(2, 2), std::nullopt);
+  bring_into_cache(3);
+  EXPECT_EQ(read_cached(2, 2), content(2, 2));
+}
+
+TEST_P(CachedReadTest, NothingIsFetchedForIt) {
+  EXPECT_EQ(read_cached(4, 2), std::nullopt);
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  EXPECT_FALSE(is_in_page_cache(writer_.get(), 4 * kPage, 4096));
+}
+
+TEST_P(CachedReadTest, WhatIsBeyondTheEndIsNotThere) {
+  bring_into_cache(7);
+  EXPECT_EQ(read_cached(7, 2), std::nullopt);
+  EXPECT_EQ(read_cached(9, 1), std::nullopt);
+}
+
+TEST_P(CachedReadTest, ItIsTheOpenFileThatIsReadWhateverItsNameSays) {
+  bring_into_cache(0);
+  ASSERT_EQ(::unlink(top_.path_of("a").c_str()), 0);
+  const UniqueFd other(::open(top_.path_of("a").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  EXPECT_EQ(read_cached(0, 1), content(0, 1));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, CachedReadTest, testing::Values(Caching::direct, Caching::buffered),
+                         [](const auto& tested) {
+                           return tested.param == Caching::direct ? "Direct" : "Buffered";
+                         });
 
 }  // namespace
 }  // namespace haul::io::internal
