@@ -86,6 +86,24 @@ void select_pages(CopiedLeaf& leaf, const FileSelection& selection, std::uint32_
   }
 }
 
+std::uint64_t CopiedLeaf::read_cached_pages() {
+  const std::size_t page_bytes = file->shape.page_size_bytes;
+  std::uint64_t read_bytes = 0;
+  const auto read_run = [&](std::size_t first, std::size_t end) {
+    const std::size_t begin = first * page_bytes;
+    const std::size_t size = std::min(end * page_bytes, bytes.size()) - begin;
+    if (!file->file->read_cached(offset() + begin, bytes.subspan(begin, size))) return false;
+    for (std::size_t page = first; page < end; ++page) cached.set(page);
+    read_bytes += size;
+    return true;
+  };
+  for_each_run(read, pages(), [&](std::size_t first, std::size_t end) {
+    if (read_run(first, end) || end - first == 1) return;
+    for (std::size_t page = first; page < end; ++page) read_run(page, page + 1);
+  });
+  return read_bytes;
+}
+
 CopyBatch::CopyBatch(std::size_t page_size_bytes)
     : memory_(std::max(kBatchBytesMin, page_size_bytes * repository::kLeafPages)),
       page_size_bytes_(page_size_bytes) {
@@ -125,8 +143,10 @@ CopiedLeaf& CopyBatch::add_leaf(std::shared_ptr<CopiedFile> file, std::uint64_t 
 void CopyBatch::plan_reads(std::size_t size_max_bytes) {
   for (std::size_t i = 0; i < leaves.size(); ++i) {
     CopiedLeaf& leaf = leaves[i];
-    fill_gaps(leaf.read, leaf.pages(), page_size_bytes_);
-    for_each_run(leaf.read, leaf.pages(), [&](std::size_t first, std::size_t end) {
+    repository::PageSet missing = leaf.read & ~leaf.cached;
+    fill_gaps(missing, leaf.pages(), page_size_bytes_);
+    leaf.read |= missing;
+    for_each_run(missing, leaf.pages(), [&](std::size_t first, std::size_t end) {
       const std::size_t run_end = std::min(end * page_size_bytes_, leaf.bytes.size());
       for (std::size_t begin = first * page_size_bytes_; begin < run_end; begin += size_max_bytes) {
         const std::size_t size = io::whole_blocks(std::min(size_max_bytes, run_end - begin));

@@ -58,9 +58,10 @@ std::vector<bool> kept_leaves(const PlannedFile& planned, const repository::File
 // One leaf of one file.
 struct CopiedLeaf {
   std::shared_ptr<CopiedFile> file;
-  std::uint64_t number = 0;  // in the file
-  MutableByteSpan bytes;     // in the batch's memory; of pages that are not read, anything
-  repository::PageSet read;  // whose bytes are there, once reads are planned
+  std::uint64_t number = 0;    // in the file
+  MutableByteSpan bytes;       // in the batch's memory; of pages that are not read, anything
+  repository::PageSet read;    // whose bytes are there, once reads are planned
+  repository::PageSet cached;  // of these, once read_cached_pages() had them
   // Of these, pages that may differ from the parent's; any other one has to be the same.
   repository::PageSet may_differ;
   std::span<repository::Digest> digests;  // of the pages that were read
@@ -77,6 +78,11 @@ struct CopiedLeaf {
     return static_cast<std::uint32_t>(number * repository::kLeafPages);
   }
   std::uint32_t pages() const { return file->shape.leaf_pages(number); }
+
+  // Reads those of the pages to read that the page cache has; so many bytes. For leaves of which
+  // few pages are read: what has changed the server has just written, and single pages cost a
+  // device more than their bytes.
+  std::uint64_t read_cached_pages();
 };
 
 // Pages that are stored together, unless they are there already.
@@ -119,7 +125,7 @@ class CopyBatch {
   MutableByteSpan memory() { return memory_.bytes(); }
   // Appends a leaf that takes() fits.
   CopiedLeaf& add_leaf(std::shared_ptr<CopiedFile> file, std::uint64_t number);
-  // Plans reads of the pages that are to be read of every leaf, none larger than
+  // Plans reads of the pages that are to be read of every leaf and were not, none larger than
   // `size_max_bytes`. Gaps that cost more to leave out than to read are read as well.
   void plan_reads(std::size_t size_max_bytes);
 

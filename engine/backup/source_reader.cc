@@ -149,6 +149,11 @@ void SourceReader::charge_for_writing() {
   rate_.spend(stored_bytes - std::exchange(charged_bytes_, stored_bytes));
 }
 
+void SourceReader::charge_for_reading(std::uint64_t size_bytes) {
+  rate_.spend(size_bytes);
+  result_.read_bytes += size_bytes;
+}
+
 bool SourceReader::take_free_batch() {
   const std::scoped_lock lock(mutex_);
   if (free_.empty()) return false;
@@ -182,16 +187,26 @@ void SourceReader::seal_batch() {
 }
 
 void SourceReader::plan_reads(CopyBatch* batch) {
+  for (CopiedLeaf& leaf : batch->leaves) {
+    if (leaf.file->planned.selection) charge_for_reading(leaf.read_cached_pages());
+  }
   // With a limit the server's own requests should not queue up behind large ones.
   batch->plan_reads(context_.bytes_per_second > 0 ? kLimitedReadBytesMax : kReadBytesMax);
-  to_read_.push_back(batch);
+  if (batch->reads.empty()) {
+    hand_on(batch);
+  } else {
+    to_read_.push_back(batch);
+  }
 }
 
 void SourceReader::take_looked_up() {
-  const std::scoped_lock lock(mutex_);
-  looking_up_ -= looked_up_.size();
-  for (CopyBatch* const batch : looked_up_) plan_reads(batch);
-  looked_up_.clear();
+  std::vector<CopyBatch*> looked_up;
+  {
+    const std::scoped_lock lock(mutex_);
+    std::swap(looked_up, looked_up_);
+  }
+  looking_up_ -= looked_up.size();
+  for (CopyBatch* const batch : looked_up) plan_reads(batch);
 }
 
 void SourceReader::submit_reads() {
@@ -199,23 +214,14 @@ void SourceReader::submit_reads() {
          rate_.delay().count() <= 0) {
     CopyBatch* const batch = to_read_.front();
     const CopyBatch::Read& planned = batch->reads[batch->next_read];
-    const CopiedFile& file = *batch->leaves[planned.leaf].file;
-    // What changed a while ago the server has just written, and single pages cost a device more
-    // than their bytes.
-    const bool cached =
-        file.planned.selection && file.file->read_cached(planned.offset, planned.bytes);
-    if (!cached) {
-      io::RingOperation read;
-      read.file = file.file.get();
-      read.offset = planned.offset;
-      read.bytes = planned.bytes;
-      read.tag = number_of(batch) * kReadsOfBatchMax + batch->next_read;
-      ring_->submit(read);
-    }
-    rate_.spend(planned.bytes.size());
-    result_.read_bytes += planned.bytes.size();
+    io::RingOperation read;
+    read.file = batch->leaves[planned.leaf].file->file.get();
+    read.offset = planned.offset;
+    read.bytes = planned.bytes;
+    read.tag = number_of(batch) * kReadsOfBatchMax + batch->next_read;
+    ring_->submit(read);
+    charge_for_reading(planned.bytes.size());
     if (++batch->next_read == batch->reads.size()) to_read_.pop_front();
-    if (cached && --batch->reads_left == 0) hand_on(batch);
   }
 }
 

@@ -74,6 +74,7 @@ class SourceReader {
   Status open(PlannedFile planned);
   Status vanished(const PlannedFile& planned, Error error);
   void charge_for_writing();
+  void charge_for_reading(std::uint64_t size_bytes);
   bool take_free_batch();
   void plan_leaf();
   void seal_batch();

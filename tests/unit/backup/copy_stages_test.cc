@@ -1,5 +1,7 @@
 // The stages of the copy one by one: batches, the workers' part, the collector.
 
+#include <set>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -220,6 +222,84 @@ TEST_F(CopyStages, ReadsCoverEveryLeafAndAreAligned) {
     EXPECT_EQ(batch.leaves[i].bytes.size(), sizes[i]);
     EXPECT_EQ(batch.leaves[i].digests.size(), (sizes[i] + kPage - 1) / kPage);
   }
+}
+
+// A file of which the page cache has some pages.
+class HalfCachedFile final : public io::File {
+ public:
+  HalfCachedFile(std::string content, std::set<std::size_t> cached)
+      : content_(std::move(content)), cached_(std::move(cached)) {}
+
+  bool read_cached(std::uint64_t offset, MutableByteSpan into) override {
+    if (offset + into.size() > content_.size()) return false;
+    for (std::size_t at = offset; at < offset + into.size(); at += kPage) {
+      if (!cached_.contains(at / kPage)) return false;
+    }
+    std::memcpy(into.data(), content_.data() + offset, into.size());
+    return true;
+  }
+
+  Result<std::size_t> read_at(std::uint64_t, MutableByteSpan) override { return refused(); }
+  Status write_at(std::uint64_t, ByteSpan) override { return refused(); }
+  Status resize(std::uint64_t) override { return refused(); }
+  Status preallocate(std::uint64_t) override { return refused(); }
+  Status end_direct() override { return refused(); }
+  Status set_mode(std::uint32_t) override { return refused(); }
+  Status set_owner(std::uint32_t, std::uint32_t) override { return refused(); }
+  Result<io::FileInfo> info() override { return refused(); }
+  Status sync() override { return refused(); }
+  Status finish() override { return refused(); }
+  std::optional<int> descriptor() const override { return std::nullopt; }
+
+ private:
+  static Error refused() { return {ErrorCode::io, "not scripted"}; }
+
+  const std::string content_;
+  const std::set<std::size_t> cached_;
+};
+
+TEST_F(CopyStages, WhatThePageCacheHasIsNotReadAgain) {
+  const std::string content = noise(kLeaf + 20 * kPage + 100, 2);
+  const auto from = file("1", content);
+  const std::size_t first = repository::kLeafPages;  // the second leaf's
+  from->file = std::make_unique<HalfCachedFile>(
+      content, std::set<std::size_t>{first + 1, first + 3, first + 4, first + 20});
+  CopyBatch batch(kPage);
+  CopiedLeaf& leaf = batch.add_leaf(from, 1);
+  std::ranges::fill(leaf.bytes, std::byte{0});
+  leaf.read.reset();
+  for (const std::size_t page : {1U, 3U, 4U, 5U, 10U, 12U, 20U}) leaf.read.set(page);
+  EXPECT_EQ(leaf.read_cached_pages(), 3 * kPage + 100);
+  for (const std::size_t page : {1U, 3U, 4U, 20U}) {
+    EXPECT_TRUE(leaf.cached[page]) << page;
+    const ByteSpan part = leaf.bytes.subspan(
+        page * kPage, std::min<std::size_t>(kPage, leaf.bytes.size() - page * kPage));
+    EXPECT_EQ(text_of(part), content.substr(kLeaf + page * kPage, part.size())) << page;
+  }
+  EXPECT_EQ(leaf.cached.count(), 4U);
+  batch.plan_reads(kLeaf);
+  std::vector<std::pair<std::size_t, std::size_t>> reads;
+  for (const CopyBatch::Read& each : batch.reads) {
+    reads.emplace_back((each.offset - kLeaf) / kPage, each.bytes.size() / kPage);
+  }
+  // The gap between 10 and 12 costs less than another read.
+  EXPECT_THAT(reads, ElementsAre(std::pair(5, 1), std::pair(10, 3)));
+  EXPECT_EQ(batch.reads_left, 2U);
+  EXPECT_TRUE(leaf.read[11]);
+}
+
+TEST_F(CopyStages, LeafOfWhichThePageCacheHasAllNeedsNoRead) {
+  const std::string content = noise(4 * kPage, 2);
+  const auto from = file("1", content);
+  from->file = std::make_unique<HalfCachedFile>(content, std::set<std::size_t>{0, 1, 2, 3});
+  CopyBatch batch(kPage);
+  CopiedLeaf& leaf = batch.add_leaf(from, 0);
+  EXPECT_EQ(leaf.read_cached_pages(), content.size());
+  EXPECT_EQ(text_of(leaf.bytes), content);
+  batch.plan_reads(kLeaf);
+  EXPECT_THAT(batch.reads, IsEmpty());
+  batch.clear();
+  EXPECT_TRUE(batch.add_leaf(from, 0).cached.none());
 }
 
 TEST_F(CopyStages, BatchTakesWhatFits) {
