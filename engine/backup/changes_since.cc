@@ -3,16 +3,16 @@
 #include <algorithm>
 
 #include "base/format.h"
+#include "engine/repository/record.h"
 #include "engine/wal/change_window.h"
 #include "engine/wal/wal_inventory.h"
 
 namespace haul::backup {
 
 using postgres::BackupFacts;
+using repository::RecordKind;
 
 namespace {
-
-constexpr std::string_view kDistrust = "changes-distrusted-";
 
 Error refused(int condition, std::string_view what) {
   return Error(ErrorCode::server_state,
@@ -26,12 +26,10 @@ bool hints_are_logged(const BackupFacts& facts) {
 
 // The newest backup that recorded distrust, if none that has read everything came after it.
 Result<std::optional<std::string>> distrusted_by(const repository::Cluster& cluster) {
-  std::string newest;
-  const std::string prefix = cluster.layout.records() + "/" + std::string(kDistrust);
-  for (const io::ObjectInfo& object : HAUL_TRY(cluster.store->list(cluster.layout.records()))) {
-    if (object.key.starts_with(prefix)) newest = std::max(newest, object.key.substr(prefix.size()));
-  }
-  if (newest.empty()) return std::nullopt;
+  const std::vector<std::string> distrusted =
+      HAUL_TRY(repository::list_records(cluster, RecordKind::changes_distrusted));
+  if (distrusted.empty()) return std::nullopt;
+  const std::string& newest = distrusted.back();
   for (const std::string& id : HAUL_TRY(repository::list_snapshots(cluster))) {
     // The one that recorded it was not committed: who has its name came later.
     if (id < newest) continue;
@@ -220,9 +218,7 @@ Status record_distrust(const repository::Cluster& cluster, const std::string& ba
   Json json = Json::object();
   json.set("backup", backup);
   json.set("what", error.message());
-  const std::string key = cluster.layout.records() + "/" + std::string(kDistrust) + backup;
-  HAUL_TRY(cluster.store->put_if_absent(key, bytes_of(json.dump())));
-  return cluster.store->make_durable(cluster.layout.records());
+  return repository::add_record(cluster, {RecordKind::changes_distrusted, backup}, json);
 }
 
 }  // namespace haul::backup

@@ -15,6 +15,7 @@ const char* to_string(ObjectKind kind) {
     case ObjectKind::wal_file: return "WAL file";
     case ObjectKind::wal_piece: return "WAL piece";
     case ObjectKind::wal_changes: return "summary of changes";
+    case ObjectKind::record: return "record";
   }
   return "object";
 }

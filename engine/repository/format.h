@@ -49,7 +49,8 @@ enum class ObjectKind : std::uint16_t {
   wal_segment = 6,
   wal_file = 7,
   wal_piece = 8,
-  wal_changes = 9
+  wal_changes = 9,
+  record = 10
 };
 
 const char* to_string(ObjectKind kind);

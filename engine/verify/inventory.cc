@@ -81,6 +81,10 @@ class Sorter {
       inventory_.changes.push_back(*std::move(changes));
       return true;
     }
+    if (auto record = repository::parse_record_key(layout, object.key)) {
+      inventory_.records.push_back(*std::move(record));
+      return true;
+    }
     const std::string_view lease = beneath(object.key, layout.leases());
     if (!repository::is_backup_name(lease)) return false;
     inventory_.leases.emplace_back(lease);
@@ -138,6 +142,16 @@ Status check_leases(const Cluster& cluster, const Inventory& inventory, Findings
     if (status.error().code() == ErrorCode::not_found) continue;
     if (!is_damage(status.error())) return status;
     findings.add(status.error().message());
+  }
+  return ok();
+}
+
+Status check_records(const Cluster& cluster, const Inventory& inventory, Findings& findings) {
+  for (const repository::RecordRef& record : inventory.records) {
+    const auto content = repository::read_record(cluster, record);
+    if (content) continue;
+    if (!is_damage(content.error())) return content.error();
+    findings.add(content.error().message());
   }
   return ok();
 }

@@ -1,5 +1,5 @@
 // What lies in a repository, object by object: who owns each name, and the objects that are checked
-// as a whole because they are small (leases, index runs).
+// as a whole because they are small (leases, records, index runs).
 //
 // Units:    sizes are bytes.
 // Memory:   about 200 bytes per object of the repository.
@@ -14,6 +14,7 @@
 
 #include "engine/repository/cluster.h"
 #include "engine/repository/findings.h"
+#include "engine/repository/record.h"
 #include "engine/wal/segment_changes.h"
 #include "engine/wal/wal_layout.h"
 #include "engine/wal/wal_piece.h"
@@ -30,6 +31,7 @@ struct Inventory {
   std::vector<repository::RunRef> runs;
   std::vector<std::string> snapshots;
   std::vector<std::string> leases;
+  std::vector<repository::RecordRef> records;
   std::vector<WalFile> wal;
   std::vector<wal::PieceKey> pieces;  // of segments that are being streamed
   std::vector<wal::ChangesKey> changes;
@@ -49,6 +51,8 @@ using repository::is_damage;
 
 Status check_leases(const repository::Cluster& cluster, const Inventory& inventory,
                     repository::Findings& findings);
+Status check_records(const repository::Cluster& cluster, const Inventory& inventory,
+                     repository::Findings& findings);
 // What the index runs cover.
 struct IndexCoverage {
   std::set<repository::PackRef> packs;  // that some sound run lists

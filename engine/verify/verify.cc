@@ -29,12 +29,14 @@ class Verification {
       : options_(options), environment_(environment), cluster_(cluster) {}
 
   Result<VerifyReport> run() {
+    record_.began = environment_.clock->now_utc();
     // A backup that commits meanwhile is either listed here, and then everything that it names is
     // found below, or it is the next verification's.
     HAUL_TRY(read_snapshots());
     const auto index = HAUL_TRY(repository::Index::open(cluster_, findings_));
     inventory_ = HAUL_TRY(take_inventory(cluster_, findings_));
     HAUL_TRY(check_leases(cluster_, inventory_, findings_));
+    HAUL_TRY(check_records(cluster_, inventory_, findings_));
     index_ = HAUL_TRY(check_runs(cluster_, inventory_, findings_));
 
     PackChecker packs(cluster_, inventory_, findings_);
@@ -52,6 +54,7 @@ class Verification {
     report_.chunks = packs.chunks_decoded();
     report_.bytes_read += packs.bytes_read();
     report_.damage = findings_.lines();
+    if (options_.backups.empty() && environment_.random != nullptr) leave_record();
     return std::move(report_);
   }
 
@@ -139,11 +142,32 @@ class Verification {
     return check_packs(packs, inventory_, run);
   }
 
+  // That a verification cannot write is no reason not to report.
+  void leave_record() {
+    record_.finished = environment_.clock->now_utc();
+    record_.program = environment_.program;
+    record_.data = options_.depth == VerifyOptions::Depth::data;
+    record_.shard = options_.shard;
+    record_.bytes_read = report_.bytes_read;
+    record_.findings = report_.damage.size();
+    for (const AffectedBackup& affected : report_.affected) {
+      record_.affected.push_back(affected.backup);
+    }
+    count_objects(inventory_, record_);
+    auto id = repository::new_record_id(*environment_.clock, *environment_.random);
+    Status added = id ? repository::add_record(
+                            cluster_, {repository::RecordKind::verification, *id}, to_json(record_))
+                      : Status(id.error());
+    report_.recorded = added.has_value();
+    if (!added) report_.not_recorded = std::move(added).take_error();
+  }
+
   Status check_archive() {
     const bool data = options_.depth == VerifyOptions::Depth::data;
     std::atomic<std::uint64_t> headers_alone = 0;
     WalCheckRun run;
     run.depth = data ? WalCheckRun::Depth::every_byte : WalCheckRun::Depth::headers;
+    run.shard = options_.shard;
     run.workers = flow::resolve_workers(options_.workers);
     run.stop = environment_.stop;
     run.bytes_done = data ? &environment_.progress->bytes_done : &headers_alone;
@@ -155,7 +179,9 @@ class Verification {
 
   std::uint64_t wal_bytes() const {
     std::uint64_t bytes = 0;
-    for (const WalFile& file : inventory_.wal) bytes += file.size_bytes;
+    for (const WalFile& file : inventory_.wal) {
+      if (options_.shard.takes(file.key.name.text)) bytes += file.size_bytes;
+    }
     return bytes;
   }
 
@@ -169,6 +195,7 @@ class Verification {
         if (inventory_.packs.contains(pack)) packs.insert(pack);
       }
     }
+    std::erase_if(packs, [&](const PackRef& pack) { return !options_.shard.takes(pack); });
     return {packs.begin(), packs.end()};
   }
 
@@ -180,6 +207,7 @@ class Verification {
   IndexCoverage index_;
   std::vector<Snapshot> snapshots_;
   bool unreadable_snapshots_ = false;
+  VerificationRecord record_;
   VerifyReport report_;
 };
 

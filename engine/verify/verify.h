@@ -2,7 +2,8 @@
 //
 // Structure: config, snapshots, the packs of their tables by existence and size, index runs,
 // leases, every map and tree, and the headers of archived WAL. Data: every byte of every object,
-// each chunk decoded and its id computed anew.
+// each chunk decoded and its id computed anew; or a share of the packs and segments, by a shard.
+// Whoever asks for all backups leaves a record of it (engine/verify/ledger.h).
 //
 // Units:    sizes are bytes.
 // Memory:   workers times one pack's footer and chunk; one bit per pack and backup.
@@ -11,13 +12,16 @@
 #pragma once
 
 #include <atomic>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/random.h"
 #include "engine/repository/repository.h"
+#include "engine/verify/ledger.h"
 
 namespace haul::verify {
 
@@ -25,6 +29,7 @@ struct VerifyOptions {
   std::string cluster = "main";
   std::vector<std::string> backups;  // empty: all
   enum class Depth { structure, data } depth = Depth::structure;
+  Shard shard;              // of the data
   std::size_t workers = 0;  // 0: one per processor
 };
 
@@ -39,6 +44,9 @@ struct VerifyEnvironment {
   Log* log = nullptr;
   std::stop_token stop;
   VerifyProgress* progress = nullptr;
+  // For the name of the record that is left where all backups were asked for; null: none is left.
+  Random* random = nullptr;
+  std::string program;  // version, for the record
 };
 
 // One backup that damage touches.
@@ -60,6 +68,8 @@ struct VerifyReport {
   std::vector<AffectedBackup> affected;
   // What a killed run left: harmless, listed for information.
   std::uint64_t unreferenced_packs = 0;
+  bool recorded = false;
+  std::optional<Error> not_recorded;  // why, where a record was to be left
 
   bool sound() const { return damage.empty(); }
 };

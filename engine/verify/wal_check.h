@@ -10,11 +10,13 @@
 
 #include "engine/repository/findings.h"
 #include "engine/verify/inventory.h"
+#include "engine/verify/ledger.h"
 
 namespace haul::verify {
 
 struct WalCheckRun {
   enum class Depth { headers, every_byte } depth = Depth::headers;
+  Shard shard;  // of which every byte is read
   std::size_t workers = 1;
   std::stop_token stop;
   std::atomic<std::uint64_t>* bytes_done = nullptr;

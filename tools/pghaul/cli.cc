@@ -28,6 +28,7 @@ Result<int> dispatch(Context& context) {
     case Command::wal_prefetch: return run_wal_prefetch(context);
     case Command::wal_receive: return run_wal_receive(context);
     case Command::check: return run_check_command(context);
+    case Command::status: return run_status_command(context);
   }
   return Error(ErrorCode::usage, "there is no such command");
 }

@@ -52,6 +52,7 @@ Result<int> run_wal_list(Context& context);
 Result<int> run_wal_prefetch(Context& context);
 Result<int> run_wal_receive(Context& context);
 Result<int> run_check_command(Context& context);
+Result<int> run_status_command(Context& context);
 
 // Opens the repository of --repo into the context.
 Status open_repository(Context& context);

@@ -17,6 +17,8 @@ inline constexpr int kUsage = 2;
 inline constexpr int kBadSourcePages = 3;
 inline constexpr int kNoBackup = 4;
 inline constexpr int kDamaged = 5;
+// A threshold is passed, or something is wrong that is not damage of the repository.
+inline constexpr int kBreached = 6;
 inline constexpr int kNoRepository = 10;
 inline constexpr int kBusy = 11;
 inline constexpr int kPermission = 13;

@@ -6,12 +6,6 @@ namespace haul::cli {
 
 namespace {
 
-Json strings_json(const std::vector<std::string>& strings) {
-  Json json = Json::array();
-  for (const std::string& text : strings) json.push(text);
-  return json;
-}
-
 Json pairs_json(const std::vector<std::pair<std::string, std::string>>& pairs) {
   Json json = Json::array();
   for (const auto& [from, to] : pairs) {
@@ -98,18 +92,6 @@ Json wal_ranges_json(const wal::TimelineWal& timeline) {
   return json;
 }
 
-Json wal_gaps_json(const std::vector<wal::WalGap>& gaps) {
-  Json json = Json::array();
-  for (const wal::WalGap& gap : gaps) {
-    Json one = Json::object();
-    one.set("first", gap.first);
-    one.set("last", gap.last);
-    one.set("segments", gap.segments);
-    json.push(std::move(one));
-  }
-  return json;
-}
-
 // The ancestors, oldest first.
 Json wal_ancestors_json(const wal::TimelineWal& timeline) {
   Json json = Json::array();
@@ -125,6 +107,24 @@ Json wal_ancestors_json(const wal::TimelineWal& timeline) {
 }
 
 }  // namespace
+
+Json strings_json(const std::vector<std::string>& strings) {
+  Json json = Json::array();
+  for (const std::string& text : strings) json.push(text);
+  return json;
+}
+
+Json wal_gaps_json(const std::vector<wal::WalGap>& gaps) {
+  Json json = Json::array();
+  for (const wal::WalGap& gap : gaps) {
+    Json one = Json::object();
+    one.set("first", gap.first);
+    one.set("last", gap.last);
+    one.set("segments", gap.segments);
+    json.push(std::move(one));
+  }
+  return json;
+}
 
 Json versioned_json() {
   Json json = Json::object();
@@ -426,6 +426,7 @@ Json verify_result_json(const std::vector<std::pair<std::string, verify::VerifyR
     one.set("unreferenced_packs", report.unreferenced_packs);
     one.set("chunks", report.chunks);
     one.set("bytes_read", report.bytes_read);
+    one.set("recorded", report.recorded);
     one.set("damage", strings_json(report.damage));
     one.set("affected", affected_json(report));
     array.push(std::move(one));

@@ -23,6 +23,8 @@ namespace haul::cli {
 
 // {"schema": 1}
 Json versioned_json();
+Json strings_json(const std::vector<std::string>& strings);
+Json wal_gaps_json(const std::vector<wal::WalGap>& gaps);
 
 Json init_json(const repository::Repository& repository);
 

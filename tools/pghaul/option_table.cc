@@ -25,9 +25,11 @@ constexpr std::uint32_t kLookAhead = kWalGet | bit(Command::wal_prefetch);
 constexpr std::uint32_t kWalReceive = bit(Command::wal_receive);
 constexpr std::uint32_t kWal = kWalPush | kLookAhead | bit(Command::wal_list) | kWalReceive;
 constexpr std::uint32_t kCheck = bit(Command::check);
-// Those that ask the server.
-constexpr std::uint32_t kServer = kBackup | kCheck;
-constexpr std::uint32_t kAll = kInit | kLook | kWork | kWal | kCheck;
+constexpr std::uint32_t kStatus = bit(Command::status);
+// Those that ask the server, and those of them that look into its data directory.
+constexpr std::uint32_t kSource = kBackup | kCheck;
+constexpr std::uint32_t kServer = kSource | kWalReceive | kStatus;
+constexpr std::uint32_t kAll = kInit | kLook | kWork | kWal | kCheck | kStatus;
 // These print nothing that a program would read.
 constexpr std::uint32_t kSilent = bit(Command::cat) | kWalPush | kLookAhead;
 
@@ -56,6 +58,8 @@ constexpr std::array kCommands = {
                 "archive a server's WAL as it is written, until it is told to end"},
     CommandSpec{Command::check, "check", "", 0, 0,
                 "see whether a backup would work and whether WAL arrives"},
+    CommandSpec{Command::status, "status", "", 0, 0,
+                "say how much would be lost now, and what is wrong"},
 };
 
 using enum OptionKind;
@@ -67,23 +71,22 @@ constexpr std::array kOptions = {
     OptionSpec{"pack-size", '\0', value, "SIZE", "size of a pack (default 64MiB)", kInit},
     OptionSpec{"cluster", '\0', value, "NAME",
                "the cluster (default: the only one in the repository, or main)",
-               kLook | kWork | kWal | kCheck},
+               kLook | kWork | kWal | kCheck | kStatus},
     OptionSpec{"pgdata", 'D', value, "DIR",
-               "the data directory (default: what the server says it is)", kServer},
+               "the data directory (default: what the server says it is)", kSource},
     OptionSpec{"pgdata", 'D', value, "DIR",
                "where to put the cluster; empty, or created, but for --delta (always named, never "
                "taken from the "
                "configuration)",
                kRestore, OptionSource::environment},
     OptionSpec{"dbname", 'd', value, "CONNSTR",
-               "connection string or URI of the server, without a password", kServer | kWalReceive},
-    OptionSpec{"host", 'h', value, "HOST", "host or socket directory of the server",
-               kServer | kWalReceive},
-    OptionSpec{"port", 'p', value, "PORT", "port of the server", kServer | kWalReceive},
-    OptionSpec{"username", 'U', value, "NAME", "role to connect as", kServer | kWalReceive},
+               "connection string or URI of the server, without a password", kServer},
+    OptionSpec{"host", 'h', value, "HOST", "host or socket directory of the server", kServer},
+    OptionSpec{"port", 'p', value, "PORT", "port of the server", kServer},
+    OptionSpec{"username", 'U', value, "NAME", "role to connect as", kServer},
     OptionSpec{"no-password", 'w', flag, "",
                "never ask for a password; pghaul never does, .pgpass and service files serve",
-               kServer | kWalReceive},
+               kServer},
     OptionSpec{
         "delta", '\0', flag, "",
         "into an older or damaged state of the cluster: keep what is right there, rewrite and "
@@ -148,9 +151,22 @@ constexpr std::array kOptions = {
                "server's archive_command; auto is the archive where a segment arrives by it",
                kBackup},
     OptionSpec{"archive-timeout", '\0', value, "TIME",
-               "how long a segment may take to arrive (default 60s)", kServer},
+               "how long a segment may take to arrive (default 60s)", kSource},
     OptionSpec{"offline", '\0', flag, "", "back up a cluster that was cleanly shut down", kBackup},
     OptionSpec{"data", '\0', flag, "", "read and check every byte", kVerify},
+    OptionSpec{"shard", '\0', value, "K/N",
+               "with --data, the K-th of N shares of the packs and WAL segments", kVerify,
+               OptionSource::environment},
+    OptionSpec{"max-age", '\0', value, "TIME",
+               "exit status 6 when the newest backup ended longer ago", kStatus},
+    OptionSpec{"max-rpo", '\0', value, "TIME",
+               "the same when more than so much time would be lost now", kStatus},
+    OptionSpec{"max-unread", '\0', value, "TIME",
+               "the same when some byte of the repository was not read for longer", kStatus},
+    OptionSpec{"prometheus", '\0', value, "FILE", "write metrics as a textfile for Prometheus",
+               kStatus},
+    OptionSpec{"nagios", '\0', flag, "", "one line, and the exit status of a Nagios plugin",
+               kStatus, OptionSource::environment},
     OptionSpec{"differences", '\0', flag, "",
                "of one backup: what has changed since its parent, and how its maps are fragmented",
                kInfo, OptionSource::environment},

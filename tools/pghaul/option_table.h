@@ -24,7 +24,8 @@ enum class Command : std::uint8_t {
   wal_list,
   wal_prefetch,
   wal_receive,
-  check
+  check,
+  status
 };
 
 struct CommandSpec {

@@ -108,6 +108,16 @@ std::string print_sizes(std::uint64_t part_bytes, std::uint64_t whole_bytes) {
   return format("{}/{} {}", print_in(part_bytes, unit), print_in(whole_bytes, unit), unit.name);
 }
 
+std::string print_age(std::chrono::nanoseconds age) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(age).count();
+  if (seconds < 60) return format("{} s", seconds);
+  const auto minutes = seconds / 60;
+  if (minutes < 60) return format("{} min {} s", minutes, seconds % 60);
+  const auto hours = minutes / 60;
+  if (hours < 48) return format("{} h {} min", hours, minutes % 60);
+  return format("{} d {} h", hours / 24, hours % 24);
+}
+
 std::string print_duration(std::chrono::nanoseconds duration) {
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(duration).count();
   const auto minutes = seconds / 60;

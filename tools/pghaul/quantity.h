@@ -25,6 +25,8 @@ Result<std::chrono::nanoseconds> parse_duration(std::string_view text);
 std::string print_size(std::uint64_t size_bytes);
 // "412.6/676.1 GiB".
 std::string print_sizes(std::uint64_t part_bytes, std::uint64_t whole_bytes);
+// "7 s", "2 min 54 s", "1 h 2 min", "3 d 4 h".
+std::string print_age(std::chrono::nanoseconds age);
 // "0:07", "2:54", "1:02:54".
 std::string print_duration(std::chrono::nanoseconds duration);
 

@@ -1,5 +1,7 @@
 #include "engine/verify/verify.h"
 
+#include <charconv>
+
 #include "base/format.h"
 #include "engine/restore/restore.h"
 #include "tools/pghaul/commands.h"
@@ -26,6 +28,8 @@ Result<VerifyReport> verify_cluster(Context& context, const VerifyOptions& optio
   environment.log = context.console;
   environment.stop = context.stop;
   environment.progress = &progress;
+  environment.random = &context.platform->random();
+  environment.program = program_version();
   const ProgressReporter reporter(mode, *context.console, *environment.clock, [&] {
     ProgressView view;
     view.what = format("verify {}", options.cluster);
@@ -75,6 +79,36 @@ void print_report(Context& context, const std::string& cluster, const VerifyRepo
   }
 }
 
+// "2/7"
+Result<verify::Shard> parse_shard(std::string_view text) {
+  verify::Shard shard;
+  const char* const end = text.data() + text.size();
+  const auto number = std::from_chars(text.data(), end, shard.number);
+  const bool split = number.ec == std::errc{} && number.ptr != end && *number.ptr == '/';
+  const auto of = split ? std::from_chars(number.ptr + 1, end, shard.of) : number;
+  if (!split || of.ec != std::errc{} || of.ptr != end || shard.number < 1 ||
+      shard.number > shard.of || shard.of > verify::kShardsMax) {
+    return Error(
+        ErrorCode::usage, format("\"{}\" is no share like 2/7", text),
+        format("K and N are numbers from 1, K at most N, N at most {}", verify::kShardsMax));
+  }
+  return shard;
+}
+
+Status read_depth(const Settings& settings, VerifyOptions& options) {
+  if (HAUL_TRY(settings.flag("data"))) options.depth = VerifyOptions::Depth::data;
+  const auto text = settings.value("shard");
+  if (!text) return ok();
+  if (options.depth != VerifyOptions::Depth::data) {
+    return Error(ErrorCode::usage, format("{} is a share of the data", settings.origin("shard")),
+                 "give --data too");
+  }
+  auto shard = parse_shard(*text);
+  if (!shard) return std::move(shard).take_error().with_context(settings.origin("shard"));
+  options.shard = *shard;
+  return ok();
+}
+
 // Without a name, all clusters: a repository is sound when all of it is.
 Result<std::vector<std::string>> clusters_to_verify(Context& context) {
   const bool named =
@@ -101,7 +135,7 @@ Result<int> run_verify_command(Context& context) {
   const std::vector<std::string> clusters = HAUL_TRY(clusters_to_verify(context));
   context.subject = Subject::request;
   VerifyOptions options;
-  if (HAUL_TRY(context.settings->flag("data"))) options.depth = VerifyOptions::Depth::data;
+  HAUL_TRY(read_depth(*context.settings, options));
   options.workers = HAUL_TRY(worker_count(context));
   const ProgressMode mode = HAUL_TRY(progress_mode(context));
   context.subject = Subject::repository;
@@ -117,6 +151,9 @@ Result<int> run_verify_command(Context& context) {
     }
     reports.emplace_back(cluster, HAUL_TRY(verify_cluster(context, options, mode)));
     sound = sound && reports.back().second.sound();
+    if (const auto& failure = reports.back().second.not_recorded) {
+      context.console->warning(format("this verification is not recorded: {}", failure->message()));
+    }
     if (context.output == Context::Output::text) {
       print_report(context, cluster, reports.back().second);
     }

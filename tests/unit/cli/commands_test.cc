@@ -415,6 +415,74 @@ TEST_F(Commands, VerifySaysSoundOrWhatIsDamaged) {
   EXPECT_FALSE(json.bool_at("sound").value());
 }
 
+TEST_F(Commands, VerifyTakesAShardOfTheData) {
+  pghaul.back_up();
+  std::uint64_t read = 0;
+  for (const char* shard : {"--shard=1/2", "--shard=2/2"}) {
+    const Json json = pghaul.on_repository({"verify", "--data", shard, "--json"}).json();
+    const Json& cluster = json.find("clusters")->elements().front();
+    EXPECT_TRUE(cluster.bool_at("recorded").value());
+    read += cluster.uint_at("bytes_read").value();
+  }
+  const Json json = pghaul.on_repository({"verify", "--data", "--json"}).json();
+  EXPECT_EQ(json.find("clusters")->elements().front().uint_at("bytes_read").value(), read);
+  EXPECT_EQ(pghaul.objects("/records/verification-").size(), 3U);
+}
+
+TEST_F(Commands, ShardsThatDoNotExistAreRefused) {
+  for (const char* shard :
+       {"0/2", "3/2", "1", "1/", "/2", "1/2/3", "1/0", "a/2", "1/10001", "-1/2"}) {
+    const Outcome outcome =
+        pghaul.on_repository({"verify", "--data", std::string("--shard=") + shard});
+    EXPECT_EQ(outcome.status, kUsage) << shard;
+    EXPECT_THAT(outcome.err, HasSubstr("no share like 2/7")) << shard;
+  }
+  const Outcome outcome = pghaul.on_repository({"verify", "--shard=1/2"});
+  EXPECT_EQ(outcome.status, kUsage);
+  EXPECT_THAT(outcome.err, HasSubstr("give --data too"));
+}
+
+TEST_F(Commands, VerificationThatCannotBeRecordedWarns) {
+  pghaul.back_up();
+  ASSERT_TRUE(support::write_file(*pghaul.top(), "repo/clusters/main/records", ""));
+  const Outcome outcome = pghaul.on_repository({"verify"});
+  EXPECT_THAT(outcome.err, HasSubstr("warning: this verification is not recorded: "));
+}
+
+TEST_F(Commands, StatusTellsTheNewestBackup) {
+  const std::string id = pghaul.back_up();
+  const Outcome outcome = pghaul.on_repository({"status"});
+  EXPECT_EQ(outcome.status, kDone) << outcome.out;
+  EXPECT_THAT(outcome.out, HasSubstr(id));
+  EXPECT_EQ(pghaul.on_repository({"status", "--json"})
+                .json()
+                .find("newest_backup")
+                ->string_at("backup")
+                .value(),
+            id);
+  EXPECT_EQ(pghaul.on_repository({"status", "--nagios", "--json"}).status, kUsage);
+  EXPECT_EQ(pghaul.on_repository({"status", "--max-age=soon"}).status, kUsage);
+}
+
+TEST_F(Commands, StatusWithoutABackupIsABreach) {
+  const Outcome outcome = pghaul.on_repository({"status"});
+  EXPECT_EQ(outcome.status, kBreached);
+  EXPECT_THAT(outcome.out, HasSubstr("problem: cluster main has no backup\n"));
+}
+
+TEST_F(Commands, StatusTellsOfADamagedSnapshotAndOfFoundDamage) {
+  pghaul.back_up();
+  const std::string other = pghaul.back_up();
+  pghaul.flip_byte("repo/clusters/main/snapshots/" + other, 70);
+  Outcome outcome = pghaul.on_repository({"status"});
+  EXPECT_EQ(outcome.status, kBreached);
+  EXPECT_THAT(outcome.out, HasSubstr("problem: clusters/main/snapshots/" + other));
+  EXPECT_THAT(outcome.out, Not(HasSubstr("found damage")));
+  EXPECT_EQ(pghaul.on_repository({"verify"}).status, kDamaged);
+  outcome = pghaul.on_repository({"status"});
+  EXPECT_THAT(outcome.out, HasSubstr("found damage: 1 findings, 1 backups affected\n"));
+}
+
 TEST_F(Commands, VerifyOfADamagedSnapshotSaysThatItCannotBeRestored) {
   const std::string id = pghaul.back_up();
   pghaul.flip_byte("repo/clusters/main/snapshots/" + id, 70);

@@ -16,6 +16,7 @@
 #include "tools/pghaul/json_output.h"
 #include "tools/pghaul/option_table.h"
 #include "tools/pghaul/progress.h"
+#include "tools/pghaul/status_report.h"
 
 namespace haul::cli {
 namespace {
@@ -229,6 +230,17 @@ TEST(JsonDocument, VerifyFieldsAreDocumented) {
   report.affected.push_back({});
   report.affected.back().lost_files = {"f"};
   EXPECT_EQ(fields_of(verify_result_json({{"main", report}})), documented("verify"));
+}
+
+TEST(JsonDocument, StatusFieldsAreDocumented) {
+  ClusterStatus status;
+  status.report.backups.push_back({full_snapshot(), full_facts(), {}});
+  status.report.newest = 0;
+  status.report.exposed.emplace();
+  status.report.gaps.emplace_back();
+  status.report.problems = {"p"};
+  status.breaches = {"b"};
+  EXPECT_EQ(fields_of(status_json(status)), documented("status"));
 }
 
 TEST(JsonDocument, WalListFieldsAreDocumented) {

@@ -78,6 +78,8 @@ Result<VerifyReport> DamagedRepository::verify_in(const repository::Repository& 
   environment.log = &log;
   environment.stop = stop.get_token();
   environment.progress = &progress;
+  environment.program = "pghaul test";
+  if (leaves_records) environment.random = &random_;
   return run_verify(options, environment);
 }
 

@@ -40,12 +40,14 @@ class DamagedRepository {
   support::Workload& workload() { return workload_; }
 
   VerifyOptions options;
+  bool leaves_records = false;
   VerifyProgress progress;
   std::stop_source stop;
 
  private:
   Result<VerifyReport> verify_in(const repository::Repository& repository);
 
+  SeededRandom random_{5};
   support::Workload workload_;
   std::optional<repository::Repository> repository_;
 };
