@@ -16,6 +16,7 @@
 #include <fstream>
 #include <iterator>
 #include <optional>
+#include <sstream>
 #include <system_error>
 
 #include "base/format.h"
@@ -257,6 +258,26 @@ Result<std::string> PgServer::query(const std::string& sql, const std::string& d
                                      "-d", conninfo() + " dbname=" + dbname, "-c", sql}));
   if (output.ends_with('\n')) output.pop_back();
   return output;
+}
+
+Status PgServer::check_relations() const {
+  if (pg_major() >= 14) {
+    HAUL_TRY(run({"pg_amcheck", "--all", "--install-missing", "--heapallindexed", "--rootdescend",
+                  "-h", socket_directory_, "-p", format("{}", kPort), "-U", "postgres"}));
+    return ok();
+  }
+  const std::string databases =
+      HAUL_TRY(query("SELECT string_agg(datname, E'\\n') FROM pg_database WHERE datallowconn"));
+  std::istringstream names(databases);
+  for (std::string name; std::getline(names, name);) {
+    HAUL_TRY(query("CREATE EXTENSION IF NOT EXISTS amcheck", name));
+    HAUL_TRY(query(
+        "SELECT bt_index_parent_check(c.oid, true, true) FROM pg_class c JOIN pg_am a ON a.oid = "
+        "c.relam JOIN pg_index i ON i.indexrelid = c.oid WHERE a.amname = 'btree' AND c.relkind = "
+        "'i' AND i.indisvalid AND c.relpersistence <> 't'",
+        name));
+  }
+  return ok();
 }
 
 Status PgServer::configure(const std::vector<std::string>& settings) const {

@@ -59,6 +59,9 @@ class PgServer {
   // psql -At: rows as lines, columns divided by "|"; without the last line feed. Fails on the first
   // error.
   Result<std::string> query(const std::string& sql, const std::string& dbname = "postgres") const;
+  // pg_amcheck of everything with --heapallindexed; before 14, which has none, all B-trees of all
+  // databases by its extension. The first thing that is wrong fails it.
+  Status check_relations() const;
   // Adds lines to postgresql.conf.
   Status configure(const std::vector<std::string>& settings) const;
 

@@ -129,9 +129,7 @@ class DeltaRestore : public testing::Test {
                           "WHERE NOT datistemplate")
                   .value_or(""),
               "doomed,postgres");
-    const auto checked =
-        server_->run({"pg_amcheck", "--all", "--install-missing", "--heapallindexed", "-h",
-                      server_->socket_directory(), "-p", "54321", "-U", "postgres"});
+    const Status checked = server_->check_relations();
     EXPECT_TRUE(checked) << checked.error().message();
     ASSERT_TRUE(server_->stop());
   }

@@ -224,9 +224,13 @@ TEST_F(Failures, NamesThatDoNotExist) {
 }
 
 TEST_F(Failures, RoleWithoutTheRightToReplicate) {
+  const std::string functions = support::pg_major() >= 15
+                                    ? "pg_backup_start, pg_backup_stop"
+                                    : "pg_start_backup, pg_stop_backup(bool, bool)";
   ASSERT_TRUE(server_->query(
-      "CREATE ROLE weak LOGIN IN ROLE pg_read_all_settings; GRANT EXECUTE ON FUNCTION "
-      "pg_backup_start, pg_backup_stop, pg_control_system TO weak"));
+      format("CREATE ROLE weak LOGIN IN ROLE pg_read_all_settings; GRANT EXECUTE ON FUNCTION {}, "
+             "pg_control_system TO weak",
+             functions)));
   const Outcome outcome = workshop_->pghaul(backup_command("-U weak"));
   EXPECT_TRUE(outcome.status == 13 || outcome.status == 15) << outcome.err;
   EXPECT_THAT(outcome.err, HasSubstr("REPLICATION"));

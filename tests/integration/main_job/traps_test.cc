@@ -54,9 +54,7 @@ class Traps : public testing::Test {
     EXPECT_TRUE(started) << started.error().message();
     auto answer = restored->query(query);
     EXPECT_TRUE(answer) << answer.error().message();
-    const auto checked =
-        restored->run({"pg_amcheck", "--all", "--install-missing", "--heapallindexed", "-h",
-                       restored->socket_directory(), "-p", "54321", "-U", "postgres"});
+    const Status checked = restored->check_relations();
     EXPECT_TRUE(checked) << checked.error().message();
     return answer.value_or("");
   }

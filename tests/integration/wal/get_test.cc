@@ -7,6 +7,8 @@
 #include <gtest/gtest.h>
 
 #include "base/format.h"
+#include "base/types.h"
+#include "engine/postgres/wal_segment.h"
 #include "tests/integration/main_job/program.h"
 
 namespace haul::integration {
@@ -15,6 +17,8 @@ namespace {
 using support::PgServer;
 using testing::HasSubstr;
 using testing::Not;
+
+constexpr std::uint32_t kSegmentBytes = 1U << 20;
 
 class WalGet : public testing::Test {
  protected:
@@ -38,8 +42,9 @@ class WalGet : public testing::Test {
     ASSERT_TRUE(
         server_->query("INSERT INTO t SELECT n, repeat('y', 1000) "
                        "FROM generate_series(1001, 6000) n"));
-    middle_ =
-        server_->query("SELECT pg_walfile_name(pg_current_wal_lsn() - 2 * 1048576)").value_or("");
+    const auto now = parse_lsn(server_->query("SELECT pg_current_wal_lsn()").value_or(""));
+    ASSERT_TRUE(now);
+    middle_ = postgres::to_name({TimelineId{1}, now->value / kSegmentBytes - 2}, kSegmentBytes);
     const std::string last = server_->query("SELECT pg_walfile_name(pg_switch_wal())").value_or("");
     for (int i = 0; i < 600 && archived() < last; ++i) workshop_.shell("sleep 0.1");
     ASSERT_GE(archived(), last);
