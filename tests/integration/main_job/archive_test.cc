@@ -86,9 +86,10 @@ TEST_F(ArchivedBackup, CopiesItsWalWhereTheRoleMayNotSwitch) {
   archive_into(repo_);
   ASSERT_TRUE(server_->query("CREATE ROLE careful LOGIN REPLICATION"));
   ASSERT_TRUE(server_->query("GRANT pg_read_all_settings TO careful"));
-  for (const char* function : {"pg_backup_start(text, boolean)", "pg_backup_stop(boolean)"}) {
-    ASSERT_TRUE(server_->query(format("GRANT EXECUTE ON FUNCTION {} TO careful", function)));
-  }
+  const std::string functions = support::pg_major() >= 15
+                                    ? "pg_backup_start, pg_backup_stop"
+                                    : "pg_start_backup, pg_stop_backup(boolean, boolean)";
+  ASSERT_TRUE(server_->query(format("GRANT EXECUTE ON FUNCTION {} TO careful", functions)));
   const Outcome backup = back_up("-U careful --archive-timeout 1h");
   ASSERT_EQ(backup.status, 0) << backup.err;
   EXPECT_TRUE(has_its_wal(backup));

@@ -51,7 +51,10 @@ class Clones : public testing::Test {
     for (int i = 0; i < 600 && !condition(); ++i) workshop_->shell("sleep 0.1");
     EXPECT_TRUE(condition());
   }
+  // With something in it: from 17 on the server names the segment that begins where another one
+  // has just ended.
   static std::string end_segment(const PgServer& server) {
+    EXPECT_TRUE(server.query("SELECT pg_logical_emit_message(false, 'pghaul', 'end')"));
     return server.query("SELECT pg_walfile_name(pg_switch_wal())").value_or("?");
   }
 
