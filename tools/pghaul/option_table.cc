@@ -165,6 +165,7 @@ constexpr std::array kOptions = {
                "the same when some byte of the repository was not read for longer", kStatus},
     OptionSpec{"prometheus", '\0', value, "FILE", "write metrics as a textfile for Prometheus",
                kStatus},
+    OptionSpec{"html", '\0', value, "FILE", "write a page for a browser", kStatus},
     OptionSpec{"nagios", '\0', flag, "", "one line, and the exit status of a Nagios plugin",
                kStatus, OptionSource::environment},
     OptionSpec{"differences", '\0', flag, "",

@@ -7,6 +7,7 @@
 #include "tools/pghaul/commands.h"
 #include "tools/pghaul/json_output.h"
 #include "tools/pghaul/quantity.h"
+#include "tools/pghaul/status_html.h"
 #include "tools/pghaul/status_report.h"
 
 namespace haul::cli {
@@ -59,9 +60,12 @@ Result<ClusterStatus> look(Context& context) {
   // A repository that went away looks like one that lost everything.
   if (!status.report.problems.empty()) HAUL_TRY(context.repository->check_still_there());
   status.breaches = find_breaches(status.report, status.thresholds);
+  context.subject = Subject::target;
   if (const auto path = context.settings->path("prometheus")) {
-    context.subject = Subject::target;
     HAUL_TRY(write_textfile(context, *path, prometheus_text(status)));
+  }
+  if (const auto path = context.settings->path("html")) {
+    HAUL_TRY(write_textfile(context, *path, status_html(status)));
   }
   return status;
 }

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
+#include <set>
 #include <thread>
 
 #include <gmock/gmock.h>
@@ -161,6 +162,38 @@ TEST_F(ArchivedStatus, MonitoringGetsWhatItKnows) {
   outcome = cluster_->workshop().pghaul("status --nagios --repo /nonexistent");
   EXPECT_EQ(outcome.status, 3);
   EXPECT_THAT(outcome.out, HasSubstr("PGHAUL UNKNOWN - "));
+}
+
+// As a browser shows it on a phone and on a screen, in light and in dark.
+TEST_F(ArchivedStatus, PageIsShownByABrowser) {
+  const Workshop& workshop = cluster_->workshop();
+  const std::string page = workshop.path("status.html");
+  ASSERT_EQ(status("--html " + page).status, 0);
+  if (workshop.shell("command -v chromium").status != 0) GTEST_SKIP() << "there is no chromium";
+  const auto browse = [&](const std::string& options) {
+    return workshop.shell(
+        format("HOME={0} timeout 60 chromium --headless --no-sandbox --disable-gpu --disable-quic "
+               "--no-first-run --disable-background-networking --disable-component-update "
+               "--disable-sync --hide-scrollbars --user-data-dir={0}/profile {1} file://{2}",
+               workshop.path("browser"), options, page));
+  };
+  const Outcome shown = browse("--dump-dom");
+  ASSERT_EQ(shown.status, 0) << shown.err;
+  EXPECT_THAT(shown.out, HasSubstr("<title>pghaul: main</title>"));
+  EXPECT_THAT(shown.out, HasSubstr("Moments that can be recovered"));
+  std::set<std::string> pictures;
+  for (const char* look : {"--window-size=390,844 --blink-settings=preferredColorScheme=1",
+                           "--window-size=390,844 --blink-settings=preferredColorScheme=0",
+                           "--window-size=1280,900 --blink-settings=preferredColorScheme=1",
+                           "--window-size=1280,900 --blink-settings=preferredColorScheme=0"}) {
+    const std::string file = workshop.path("shot.png");
+    ASSERT_EQ(browse(format("--screenshot={} {}", file, look)).status, 0);
+    const std::string picture = support::read_whole_file(file).value();
+    EXPECT_THAT(picture, HasSubstr("PNG"));
+    EXPECT_GT(picture.size(), 10'000U) << "as good as empty";
+    pictures.insert(picture);
+  }
+  EXPECT_EQ(pictures.size(), 4U);
 }
 
 TEST(StreamedStatus, KilledReceiverShowsAsWhatWouldBeLost) {
