@@ -50,6 +50,7 @@ class Verification {
       AffectedBackup affected = HAUL_TRY(reach.walk(snapshot));
       if (affected.lost_file_count > 0) report_.affected.push_back(std::move(affected));
     }
+    HAUL_TRY(find_remedies(chunks));
     std::ranges::sort(report_.affected, {}, &AffectedBackup::backup);
     report_.chunks = packs.chunks_decoded();
     report_.bytes_read += packs.bytes_read();
@@ -142,6 +143,15 @@ class Verification {
     return check_packs(packs, inventory_, run);
   }
 
+  Status find_remedies(repository::ChunkReader& chunks) {
+    if (report_.affected.empty() && damaged_wal_.empty()) return ok();
+    HAUL_TRY(find_whole_files(chunks, snapshots_, report_.affected));
+    if (!options_.backups.empty()) return ok();
+    report_.lost_moments =
+        HAUL_TRY(find_lost_moments(cluster_, snapshots_, damaged_wal_, report_.affected));
+    return ok();
+  }
+
   // That a verification cannot write is no reason not to report.
   void leave_record() {
     record_.finished = environment_.clock->now_utc();
@@ -172,7 +182,7 @@ class Verification {
     run.stop = environment_.stop;
     run.bytes_done = data ? &environment_.progress->bytes_done : &headers_alone;
     report_.wal_files = inventory_.wal.size();
-    HAUL_TRY(check_wal(cluster_, inventory_, run, findings_));
+    damaged_wal_ = HAUL_TRY(check_wal(cluster_, inventory_, run, findings_));
     if (data) report_.bytes_read += wal_bytes();
     return ok();
   }
@@ -207,6 +217,7 @@ class Verification {
   IndexCoverage index_;
   std::vector<Snapshot> snapshots_;
   bool unreadable_snapshots_ = false;
+  std::vector<wal::WalKey> damaged_wal_;
   VerificationRecord record_;
   VerifyReport report_;
 };

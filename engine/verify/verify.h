@@ -12,6 +12,7 @@
 #pragma once
 
 #include <atomic>
+#include <map>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -22,6 +23,7 @@
 #include "base/random.h"
 #include "engine/repository/repository.h"
 #include "engine/verify/ledger.h"
+#include "engine/verify/remedy.h"
 
 namespace haul::verify {
 
@@ -52,10 +54,14 @@ struct VerifyEnvironment {
 // One backup that damage touches.
 struct AffectedBackup {
   std::string backup;
-  // Everything: its snapshot cannot be read, so that nothing of it can be found.
-  enum class Loss { files, everything } loss = Loss::files;
+  // Everything: its snapshot cannot be read, so that nothing of it can be found. WAL: what it needs
+  // from its start to its stop.
+  enum class Loss { files, everything, wal } loss = Loss::files;
   std::vector<std::string> lost_files;  // cannot be restored whole; bounded, the count is not
   std::uint64_t lost_file_count = 0;
+  // Of those that are named: the newest other backup that has a whole file of that name, as it was
+  // at another time.
+  std::map<std::string, std::string> whole_in;
 };
 
 struct VerifyReport {
@@ -66,6 +72,8 @@ struct VerifyReport {
   std::uint64_t bytes_read = 0;
   std::vector<std::string> damage;  // what is wrong, one line per finding
   std::vector<AffectedBackup> affected;
+  // What cannot be recovered any more from any backup; where backups were named it is not asked.
+  std::vector<LostMoments> lost_moments;
   // What a killed run left: harmless, listed for information.
   std::uint64_t unreferenced_packs = 0;
   bool recorded = false;

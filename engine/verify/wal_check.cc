@@ -1,6 +1,8 @@
 #include "engine/verify/wal_check.h"
 
 #include <algorithm>
+#include <mutex>
+#include <utility>
 
 #include "engine/flow/workers.h"
 #include "engine/wal/segment_changes.h"
@@ -50,14 +52,16 @@ Status check_changes(const Cluster& cluster, const Inventory& inventory, const W
 
 }  // namespace
 
-Status check_wal(const Cluster& cluster, const Inventory& inventory, const WalCheckRun& run,
-                 repository::Findings& findings) {
+Result<std::vector<wal::WalKey>> check_wal(const Cluster& cluster, const Inventory& inventory,
+                                           const WalCheckRun& run, repository::Findings& findings) {
+  std::mutex mutex;
+  std::vector<wal::WalKey> damaged;  // guarded by the mutex
   HAUL_TRY(check_pieces(cluster, inventory, run, findings));
   HAUL_TRY(check_changes(cluster, inventory, run, findings));
   flow::FirstError first_error(run.stop);
   std::atomic<std::size_t> next = 0;
   const std::vector<WalFile>& files = inventory.wal;
-  return flow::run_workers(
+  HAUL_TRY(flow::run_workers(
       std::min(run.workers, files.size()), first_error, [&](std::size_t) -> Status {
         while (!first_error.stopped()) {
           const std::size_t mine = next++;
@@ -68,11 +72,14 @@ Status check_wal(const Cluster& cluster, const Inventory& inventory, const WalCh
           if (!checked) {
             if (!is_damage(checked.error())) return checked;
             findings.add(checked.error().message());
+            const std::scoped_lock lock(mutex);
+            damaged.push_back(files[mine].key);
           }
           if (mine_to_read) *run.bytes_done += files[mine].size_bytes;
         }
         return ok();
-      });
+      }));
+  return damaged;
 }
 
 }  // namespace haul::verify

@@ -22,7 +22,9 @@ struct WalCheckRun {
   std::atomic<std::uint64_t>* bytes_done = nullptr;
 };
 
-Status check_wal(const repository::Cluster& cluster, const Inventory& inventory,
-                 const WalCheckRun& run, repository::Findings& findings);
+// What is damaged, in no order.
+Result<std::vector<wal::WalKey>> check_wal(const repository::Cluster& cluster,
+                                           const Inventory& inventory, const WalCheckRun& run,
+                                           repository::Findings& findings);
 
 }  // namespace haul::verify

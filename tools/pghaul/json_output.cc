@@ -64,14 +64,43 @@ const char* kind_name(repository::EntryKind kind) {
   return "file";
 }
 
+const char* to_string(verify::AffectedBackup::Loss loss) {
+  switch (loss) {
+    case verify::AffectedBackup::Loss::files: return "files";
+    case verify::AffectedBackup::Loss::everything: return "everything";
+    case verify::AffectedBackup::Loss::wal: return "wal";
+  }
+  return "files";
+}
+
 Json affected_json(const verify::VerifyReport& report) {
   Json json = Json::array();
   for (const verify::AffectedBackup& affected : report.affected) {
     Json one = Json::object();
     one.set("backup", affected.backup);
-    one.set("loss", affected.loss == verify::AffectedBackup::Loss::files ? "files" : "everything");
+    one.set("loss", to_string(affected.loss));
     one.set("lost_file_count", affected.lost_file_count);
     one.set("lost_files", strings_json(affected.lost_files));
+    Json elsewhere = Json::array();
+    for (const auto& [file, backup] : affected.whole_in) {
+      Json whole = Json::object();
+      whole.set("file", file);
+      whole.set("backup", backup);
+      elsewhere.push(std::move(whole));
+    }
+    one.set("elsewhere", std::move(elsewhere));
+    json.push(std::move(one));
+  }
+  return json;
+}
+
+Json lost_moments_json(const verify::VerifyReport& report) {
+  Json json = Json::array();
+  for (const verify::LostMoments& moments : report.lost_moments) {
+    Json one = Json::object();
+    one.set("timeline", moments.timeline.value);
+    one.set("from_lsn", to_string(moments.from));
+    one.set("to_lsn", to_string(moments.to));
     json.push(std::move(one));
   }
   return json;
@@ -429,6 +458,7 @@ Json verify_result_json(const std::vector<std::pair<std::string, verify::VerifyR
     one.set("recorded", report.recorded);
     one.set("damage", strings_json(report.damage));
     one.set("affected", affected_json(report));
+    one.set("lost_moments", lost_moments_json(report));
     array.push(std::move(one));
   }
   json.set("sound", sound);

@@ -46,9 +46,19 @@ void print_affected(Context& context, const AffectedBackup& affected) {
     print_line(context, format("backup {} cannot be restored", affected.backup));
     return;
   }
+  if (affected.loss == AffectedBackup::Loss::wal) {
+    print_line(context,
+               format("backup {} cannot be recovered: its WAL is damaged", affected.backup));
+    return;
+  }
   print_line(context, format("backup {}: {} file{} cannot be restored whole", affected.backup,
                              affected.lost_file_count, affected.lost_file_count == 1 ? "" : "s"));
-  for (const std::string& file : affected.lost_files) print_line(context, "  " + file);
+  for (const std::string& file : affected.lost_files) {
+    const auto whole = affected.whole_in.find(file);
+    const std::string elsewhere =
+        whole == affected.whole_in.end() ? "" : format(", whole in {}", whole->second);
+    print_line(context, format("  {}{}", file, elsewhere));
+  }
   if (affected.lost_file_count > affected.lost_files.size()) {
     print_line(context,
                format("  and {} more", affected.lost_file_count - affected.lost_files.size()));
@@ -63,6 +73,11 @@ std::string counted(std::uint64_t count, std::string_view noun) {
 void print_report(Context& context, const std::string& cluster, const VerifyReport& report) {
   for (const std::string& line : report.damage) print_line(context, "damage: " + line);
   for (const AffectedBackup& affected : report.affected) print_affected(context, affected);
+  for (const verify::LostMoments& moments : report.lost_moments) {
+    print_line(context,
+               format("cannot be recovered any more: {} to {} on timeline {}",
+                      to_string(moments.from), to_string(moments.to), moments.timeline.value));
+  }
   const std::string amount = format(
       "{}, {}, {}, {} read", counted(report.backups, "backup"), counted(report.packs, "pack"),
       counted(report.wal_files, "WAL file"), print_size(report.bytes_read));

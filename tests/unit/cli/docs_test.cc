@@ -229,6 +229,8 @@ TEST(JsonDocument, VerifyFieldsAreDocumented) {
   report.damage = {"d"};
   report.affected.push_back({});
   report.affected.back().lost_files = {"f"};
+  report.affected.back().whole_in["f"] = "b";
+  report.lost_moments.emplace_back();
   EXPECT_EQ(fields_of(verify_result_json({{"main", report}})), documented("verify"));
 }
 

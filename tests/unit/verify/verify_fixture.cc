@@ -12,16 +12,20 @@ DamagedRepository::DamagedRepository(std::uint64_t seed) : workload_(seed) {
   HAUL_ASSERT(workload_.init(*store).has_value());
   repository_ = repository::Repository::open(std::move(store)).value();
   options.workers = 1;
+  facts.server_version = 150000;
+  facts.system_identifier = 1;
+  facts.block_size_bytes = 8192;
+  facts.wal_segment_size_bytes = 16 << 20;
+  facts.start_timeline = facts.stop_timeline = TimelineId{1};
+  facts.wal_included = true;
+  facts.start = Lsn{0x3000028};
+  facts.stop = Lsn{0x3000100};
 }
 
 std::string DamagedRepository::back_up(const support::FileTree& tree) {
   const std::string id = workload_.back_up(*repository_, tree).value();
   // The workload knows nothing of PostgreSQL; what it commits gets facts here.
   repository::Snapshot snapshot = repository::read_snapshot(cluster(), id).value();
-  postgres::BackupFacts facts;
-  facts.server_version = 150000;
-  facts.start = Lsn{0x3000028};
-  facts.stop = Lsn{0x3000100};
   snapshot.facts = postgres::to_json(facts);
   remove(cluster().layout.snapshot(id));
   HAUL_ASSERT(repository::commit_snapshot(snapshot, cluster()).has_value());

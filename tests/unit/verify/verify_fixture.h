@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/postgres/backup_facts.h"
 #include "engine/verify/verify.h"
 #include "tests/support/repository_workload.h"
 
@@ -41,6 +42,7 @@ class DamagedRepository {
 
   VerifyOptions options;
   bool leaves_records = false;
+  postgres::BackupFacts facts;  // of the backups to come
   VerifyProgress progress;
   std::stop_source stop;
 
