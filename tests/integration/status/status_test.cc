@@ -126,6 +126,7 @@ TEST_F(ArchivedStatus, MissingSegmentIsNamedAndBreaksTheStatus) {
   const Outcome outcome = status("--json");
   EXPECT_EQ(outcome.status, 6);
   const Json json = json_of(outcome);
+  ASSERT_EQ(json.find("gaps")->elements().size(), 1U);
   EXPECT_EQ(json.find("gaps")->elements().front().string_at("first").value(), lost);
   EXPECT_THAT(outcome.out, HasSubstr(lost + " is missing"));
 }

@@ -15,6 +15,7 @@
 #include "tests/support/fake_cluster.h"
 #include "tests/support/file_content.h"
 #include "tests/support/manual_clock.h"
+#include "tests/support/refusing_file.h"
 #include "tests/support/stored_content.h"
 
 namespace haul::backup {
@@ -225,7 +226,7 @@ TEST_F(CopyStages, ReadsCoverEveryLeafAndAreAligned) {
 }
 
 // A file of which the page cache has some pages.
-class HalfCachedFile final : public io::File {
+class HalfCachedFile final : public support::RefusingFile {
  public:
   HalfCachedFile(std::string content, std::set<std::size_t> cached)
       : content_(std::move(content)), cached_(std::move(cached)) {}
@@ -239,21 +240,7 @@ class HalfCachedFile final : public io::File {
     return true;
   }
 
-  Result<std::size_t> read_at(std::uint64_t, MutableByteSpan) override { return refused(); }
-  Status write_at(std::uint64_t, ByteSpan) override { return refused(); }
-  Status resize(std::uint64_t) override { return refused(); }
-  Status preallocate(std::uint64_t) override { return refused(); }
-  Status end_direct() override { return refused(); }
-  Status set_mode(std::uint32_t) override { return refused(); }
-  Status set_owner(std::uint32_t, std::uint32_t) override { return refused(); }
-  Result<io::FileInfo> info() override { return refused(); }
-  Status sync() override { return refused(); }
-  Status finish() override { return refused(); }
-  std::optional<int> descriptor() const override { return std::nullopt; }
-
  private:
-  static Error refused() { return {ErrorCode::io, "not scripted"}; }
-
   const std::string content_;
   const std::set<std::size_t> cached_;
 };

@@ -7,6 +7,7 @@
 
 #include "engine/postgres/page_checksum.h"
 #include "tests/support/fake_cluster.h"
+#include "tests/support/refusing_file.h"
 
 namespace haul::backup {
 namespace {
@@ -18,7 +19,7 @@ constexpr Lsn kStart{0x5000000};
 constexpr Lsn kInsert{0x6000000};
 
 // A file whose successive reads are given; the last one repeats.
-class ScriptedFile final : public io::File {
+class ScriptedFile final : public support::RefusingFile {
  public:
   explicit ScriptedFile(std::deque<std::string> reads) : reads_(std::move(reads)) {}
 
@@ -32,22 +33,13 @@ class ScriptedFile final : public io::File {
     std::memcpy(into.data(), content.data() + start, count);
     return count;
   }
-  Status write_at(std::uint64_t, ByteSpan) override { return unsupported(); }
-  Status resize(std::uint64_t) override { return unsupported(); }
-  Status preallocate(std::uint64_t) override { return unsupported(); }
-  Status end_direct() override { return unsupported(); }
-  Status set_mode(std::uint32_t) override { return unsupported(); }
-  Status set_owner(std::uint32_t, std::uint32_t) override { return unsupported(); }
   Result<io::FileInfo> info() override { return io::FileInfo{}; }
-  Status sync() override { return unsupported(); }
   Status finish() override { return ok(); }
-  std::optional<int> descriptor() const override { return std::nullopt; }
 
   std::vector<std::uint64_t> offsets;
   std::optional<Error> failure;
 
  private:
-  static Status unsupported() { return Error(ErrorCode::unsupported, "read only"); }
   std::deque<std::string> reads_;
 };
 

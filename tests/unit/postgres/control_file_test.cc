@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/postgres/crc32c.h"
+#include "tests/support/refusing_file.h"
 
 namespace haul::postgres {
 namespace {
@@ -307,7 +308,7 @@ class ScriptedDirectory final : public io::Directory {
   std::string name_ = "data";
 };
 
-class ImageFile final : public io::File {
+class ImageFile final : public support::RefusingFile {
  public:
   explicit ImageFile(Image image) : image_(std::move(image)) {}
 
@@ -317,20 +318,8 @@ class ImageFile final : public io::File {
     std::copy_n(image_.begin() + static_cast<std::ptrdiff_t>(at), count, into.begin());
     return count;
   }
-  Status write_at(std::uint64_t, ByteSpan) override { return refused(); }
-  Status resize(std::uint64_t) override { return refused(); }
-  Status preallocate(std::uint64_t) override { return refused(); }
-  Status end_direct() override { return refused(); }
-  Status set_mode(std::uint32_t) override { return refused(); }
-  Status set_owner(std::uint32_t, std::uint32_t) override { return refused(); }
-  Result<io::FileInfo> info() override { return refused(); }
-  Status sync() override { return refused(); }
-  Status finish() override { return refused(); }
-  std::optional<int> descriptor() const override { return std::nullopt; }
 
  private:
-  static Error refused() { return {ErrorCode::io, "not scripted"}; }
-
   Image image_;
 };
 
