@@ -48,4 +48,16 @@ Result<FramedObject> unframe_object(ObjectKind kind, const std::string& key, Byt
   return result;
 }
 
+Result<Json> read_framed_json(const Cluster& cluster, ObjectKind kind, const std::string& key,
+                              std::uint64_t size_max_bytes) {
+  const std::vector<std::byte> object = HAUL_TRY(cluster.store->get(key, size_max_bytes));
+  const FramedObject frame = HAUL_TRY(unframe_object(kind, key, object));
+  if (frame.repository != cluster.repository) {
+    return Error(ErrorCode::corrupt, format("{}: belongs to another repository", key));
+  }
+  auto json = Json::parse(text_of(frame.body));
+  if (!json) return std::move(json).take_error().with_context(key);
+  return json;
+}
+
 }  // namespace haul::repository

@@ -153,14 +153,8 @@ Result<std::vector<std::string>> list_leases(const Cluster& cluster) {
 
 Status check_lease(const Cluster& cluster, const std::string& id) {
   const std::string key = cluster.layout.lease(id);
-  const std::vector<std::byte> object = HAUL_TRY(cluster.store->get(key, kLeaseBytesMax));
-  const FramedObject frame = HAUL_TRY(unframe_object(ObjectKind::lease, key, object));
-  if (frame.repository != cluster.repository) {
-    return Error(ErrorCode::corrupt, format("{}: belongs to another repository", key));
-  }
-  auto json = Json::parse(text_of(frame.body));
-  if (!json) return std::move(json).take_error().with_context(key);
-  const auto name = json->string_at("lease");
+  const Json json = HAUL_TRY(read_framed_json(cluster, ObjectKind::lease, key, kLeaseBytesMax));
+  const auto name = json.string_at("lease");
   if (!name || *name != id) {
     return Error(ErrorCode::corrupt, format("{}: describes another lease", key));
   }

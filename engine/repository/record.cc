@@ -65,15 +65,8 @@ Result<std::vector<std::string>> list_records(const Cluster& cluster, RecordKind
 }
 
 Result<Json> read_record(const Cluster& cluster, const RecordRef& record) {
-  const std::string key = record_key(cluster.layout, record);
-  const std::vector<std::byte> object = HAUL_TRY(cluster.store->get(key, kRecordBytesMax));
-  const FramedObject frame = HAUL_TRY(unframe_object(ObjectKind::record, key, object));
-  if (frame.repository != cluster.repository) {
-    return Error(ErrorCode::corrupt, format("{}: belongs to another repository", key));
-  }
-  auto json = Json::parse(text_of(frame.body));
-  if (!json) return std::move(json).take_error().with_context(key);
-  return json;
+  return read_framed_json(cluster, ObjectKind::record, record_key(cluster.layout, record),
+                          kRecordBytesMax);
 }
 
 }  // namespace haul::repository

@@ -52,7 +52,10 @@ class Unread {
  public:
   Unread(const Inventory& inventory, Coverage& coverage)
       : inventory_(&inventory), coverage_(&coverage) {
-    for (const auto& [pack, size] : inventory.packs) packs_.push_back(&pack);
+    for (const auto& [pack, size] : inventory.packs) {
+      packs_.push_back(&pack);
+      ++packs_now_[pack.lease];
+    }
     for_each_segment(inventory, [&](const std::string& name, std::uint64_t size_bytes) {
       segments_.push_back({name, size_bytes, std::nullopt});
     });
@@ -61,11 +64,9 @@ class Unread {
   bool nothing() const { return packs_.empty() && segments_.empty(); }
 
   void take_off(const VerificationRecord& record) {
-    std::map<std::string, std::uint64_t> packs_now;
-    for (const auto& [pack, size] : inventory_->packs) ++packs_now[pack.lease];
     std::erase_if(packs_, [&](const PackRef* pack) {
       const auto there_were = record.packs.find(pack->lease);
-      return there_were != record.packs.end() && packs_now[pack->lease] <= there_were->second &&
+      return there_were != record.packs.end() && packs_now_.at(pack->lease) <= there_were->second &&
              record.shard.takes(*pack) && read_at(record.began);
     });
     const KnownSegments known = known_segments(*inventory_, record);
@@ -109,6 +110,7 @@ class Unread {
 
   const Inventory* inventory_;
   Coverage* coverage_;
+  std::map<std::string, std::uint64_t> packs_now_;  // by lease
   std::vector<const PackRef*> packs_;
   std::vector<Segment> segments_;
 };
